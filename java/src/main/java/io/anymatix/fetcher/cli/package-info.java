@@ -1,0 +1,3 @@
+/** The command line, the console and the demonstration. */
+@org.jspecify.annotations.NullMarked
+package io.anymatix.fetcher.cli;

@@ -1,0 +1,103 @@
+package io.anymatix.fetcher.fetch;
+
+import com.fasterxml.jackson.annotation.JsonValue;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a fetch ended with, as the protocol's {@code fetch} result names it.
+ *
+ * @param path absolute path of the stored file
+ * @param fileName its stored name
+ * @param relativeName what a ComfyUI loader takes: relative to the folder that holds it
+ * @param fileSize length in bytes
+ * @param sha256 measured or proven hash; null only for a file that was satisfied by size alone
+ * @param sidecarPath absolute path of the JSON sidecar file
+ * @param urlHash SHA-256 of the effective url
+ * @param bytesTransferred bytes received for this result
+ * @param bytesReused bytes of an earlier attempt that were kept
+ * @param retries requests that had to be repeated
+ * @param mirrors bytes by host, where several were used
+ * @param metadata what the source tells about the model
+ */
+public record FetchResult(
+    String path,
+    String fileName,
+    String relativeName,
+    long fileSize,
+    @Nullable String sha256,
+    String sidecarPath,
+    String urlHash,
+    Outcome outcome,
+    Strategy strategy,
+    Verification verification,
+    long bytesTransferred,
+    long bytesReused,
+    long elapsedMillis,
+    int retries,
+    List<MirrorShare> mirrors,
+    @Nullable Object metadata) {
+
+  /** How the file came to be there. */
+  public enum Outcome {
+    /** Satisfied from disk without a request or hashing. */
+    PRESENT("present"),
+    /** Proven by hashing and linked. */
+    ADOPTED("adopted"),
+    DOWNLOADED("downloaded"),
+    /** Downloaded on top of what an earlier attempt had left. */
+    RESUMED("resumed");
+
+    private final String wireName;
+
+    Outcome(String wireName) {
+      this.wireName = wireName;
+    }
+
+    @JsonValue
+    public String wireName() {
+      return wireName;
+    }
+  }
+
+  /** Which tier carried the bytes. */
+  public enum Strategy {
+    PARALLEL_H2("parallel-h2"),
+    PARALLEL("parallel"),
+    SINGLE("single"),
+    NONE("none");
+
+    private final String wireName;
+
+    Strategy(String wireName) {
+      this.wireName = wireName;
+    }
+
+    @JsonValue
+    public String wireName() {
+      return wireName;
+    }
+  }
+
+  /** Who promised the hash that was checked, strongest first; or that only the length was. */
+  public enum Verification {
+    SHA256_SOURCE("sha256-source"),
+    SHA256_CALLER("sha256-caller"),
+    SHA256_COMPUTED("sha256-computed"),
+    SIZE("size");
+
+    private final String wireName;
+
+    Verification(String wireName) {
+      this.wireName = wireName;
+    }
+
+    @JsonValue
+    public String wireName() {
+      return wireName;
+    }
+  }
+
+  /** Bytes that one host contributed. */
+  public record MirrorShare(String host, long bytes) {}
+}
