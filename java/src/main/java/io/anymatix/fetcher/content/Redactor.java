@@ -1,0 +1,119 @@
+package io.anymatix.fetcher.content;
+
+import java.util.Locale;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Takes secrets out of text before anybody sees it; the one place that knows what a secret is.
+ *
+ * <p>Two nets: urls lose user names, credential and signature parameters and secret fragments by
+ * their shape; every text loses the values that were {@linkplain #learn learnt} as secrets. The
+ * learnt values are the only state and are never handed out.
+ */
+public final class Redactor {
+  private static final String MASK = "<redacted>";
+
+  /** Shorter values would mask ordinary words; by their parameter's name they are masked anyway. */
+  private static final int SHORTEST_LEARNT_SECRET = 6;
+
+  /** Credential parameters, and those that sign a url for whoever holds it. */
+  private static final Set<String> SECRET_PARAMETERS =
+      Set.of(
+          "token",
+          "api_key",
+          "apikey",
+          "access_token",
+          "sig",
+          "signature",
+          "policy",
+          "key-pair-id",
+          "x-amz-signature",
+          "x-amz-credential",
+          "x-amz-security-token",
+          "x-goog-signature",
+          "x-goog-credential",
+          "hdnea",
+          "hdnts",
+          "verify",
+          "confirm",
+          "uuid",
+          "at");
+
+  private static final Pattern URL = Pattern.compile("\\b[A-Za-z][A-Za-z0-9+.-]*://[^\\s\"'<>]+");
+  private static final Pattern USER_INFO = Pattern.compile("(?<=://)[^/?#@]*@");
+  private static final Pattern AUTHORIZATION =
+      Pattern.compile(
+          "(?i)\\b(authorization|cookie|set-cookie)\\s*[:=]\\s*[^\\r\\n]+|\\bbearer\\s+\\S+");
+
+  private static final Set<String> LEARNT = ConcurrentHashMap.newKeySet();
+
+  private Redactor() {}
+
+  /** Masks {@code secret} in every text from now on. */
+  public static void learn(String secret) {
+    if (secret.length() >= SHORTEST_LEARNT_SECRET) {
+      LEARNT.add(secret);
+    }
+  }
+
+  /** A url as it may be shown: user name, credential values, signatures, Mega key masked. */
+  public static String url(String url) {
+    String shown = USER_INFO.matcher(url).replaceFirst("");
+    int fragmentAt = shown.indexOf('#');
+    String fragment = fragmentAt < 0 ? "" : shown.substring(fragmentAt);
+    shown = fragmentAt < 0 ? shown : shown.substring(0, fragmentAt);
+    int queryAt = shown.indexOf('?');
+    if (queryAt >= 0) {
+      shown = shown.substring(0, queryAt + 1) + query(shown.substring(queryAt + 1));
+    }
+    return learntMasked(shown + (isMega(shown) ? megaFragment(fragment) : fragment));
+  }
+
+  /** Any text: the urls in it as {@link #url}, header fields with credentials, learnt secrets. */
+  public static String text(String text) {
+    Matcher urls = URL.matcher(text);
+    String shown = urls.replaceAll(found -> Matcher.quoteReplacement(url(found.group())));
+    shown = AUTHORIZATION.matcher(shown).replaceAll(MASK);
+    return learntMasked(shown);
+  }
+
+  private static String query(String query) {
+    StringBuilder shown = new StringBuilder();
+    for (String pair : query.split("&", -1)) {
+      int equals = pair.indexOf('=');
+      String name = equals < 0 ? pair : pair.substring(0, equals);
+      shown
+          .append(shown.isEmpty() ? "" : "&")
+          .append(isSecretParameter(name) && equals >= 0 ? name + "=" + MASK : pair);
+    }
+    return shown.toString();
+  }
+
+  private static boolean isSecretParameter(String name) {
+    return SECRET_PARAMETERS.contains(name.toLowerCase(Locale.ROOT).replace("%3f", ""));
+  }
+
+  private static boolean isMega(String url) {
+    return url.matches("(?i)https?://([a-z0-9-]+\\.)*mega(\\.co)?\\.(nz|io)\\b.*");
+  }
+
+  /** {@code #!ID!KEY} keeps its id; anything else behind the sign is a key. */
+  private static String megaFragment(String fragment) {
+    if (fragment.startsWith("#!")) {
+      int key = fragment.indexOf('!', 2);
+      return key < 0 ? fragment : fragment.substring(0, key) + "!" + MASK;
+    }
+    return fragment.isEmpty() ? "" : "#" + MASK;
+  }
+
+  private static String learntMasked(String text) {
+    String shown = text;
+    for (String secret : LEARNT) {
+      shown = shown.replace(secret, MASK);
+    }
+    return shown;
+  }
+}

@@ -1,0 +1,61 @@
+package io.anymatix.fetcher.http;
+
+import io.anymatix.fetcher.content.ByteRange;
+import io.anymatix.fetcher.content.ContentRange;
+import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.Validator;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a server's answer to {@code Range: bytes=0-0} tells about a representation.
+ *
+ * @param url where the answer came from, after all redirects
+ * @param hops the redirects that led there
+ * @param lengthBytes length of the whole representation; null if the server does not say
+ * @param rangesProven whether it sent exactly the byte that was asked for; nothing else is proof
+ * @param rangeEvidence what it answered, in a few words
+ * @param contentDisposition the field as sent, its bytes as Latin-1
+ */
+public record Probe(
+    HttpUrl url,
+    List<Answer.Hop> hops,
+    String httpVersion,
+    @Nullable Long lengthBytes,
+    boolean rangesProven,
+    String rangeEvidence,
+    Validator validator,
+    @Nullable String contentDisposition) {
+
+  /** Reads an answer; null if its status describes no representation. */
+  static @Nullable Probe of(Answer answer) {
+    ContentRange contentRange = answer.contentRange();
+    Long length = answer.isCoded() ? null : answer.contentLengthBytes();
+    Long stated = contentRange == null ? null : contentRange.completeLengthBytes();
+    String evidence = answer.status() + ", Content-Range: " + answer.field("Content-Range");
+    return switch (answer.status()) {
+      case 206 -> {
+        boolean firstByte =
+            contentRange != null && new ByteRange(0, 0).equals(contentRange.range());
+        yield of(answer, firstByte ? stated : null, firstByte && !answer.isCoded(), evidence);
+      }
+      case 200 -> of(answer, length, false, "200: the range was ignored");
+      // An empty representation has no first byte; any other one that refuses it has no ranges.
+      case 416 -> of(answer, stated, false, evidence);
+      default -> null;
+    };
+  }
+
+  private static Probe of(
+      Answer answer, @Nullable Long lengthBytes, boolean rangesProven, String rangeEvidence) {
+    return new Probe(
+        answer.url(),
+        answer.hops(),
+        answer.httpVersion(),
+        lengthBytes,
+        rangesProven,
+        rangeEvidence,
+        answer.validator(),
+        answer.field("Content-Disposition"));
+  }
+}

@@ -1,0 +1,318 @@
+package io.anymatix.fetcher.http;
+
+import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.content.ByteRange;
+import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.URI;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import javax.net.ssl.SSLContext;
+import org.apache.hc.client5.http.classic.methods.HttpUriRequestBase;
+import org.apache.hc.client5.http.config.ConnectionConfig;
+import org.apache.hc.client5.http.config.RequestConfig;
+import org.apache.hc.client5.http.impl.classic.CloseableHttpClient;
+import org.apache.hc.client5.http.impl.classic.HttpClients;
+import org.apache.hc.client5.http.impl.io.ManagedHttpClientConnectionFactory;
+import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManagerBuilder;
+import org.apache.hc.client5.http.protocol.HttpClientContext;
+import org.apache.hc.client5.http.ssl.DefaultClientTlsStrategy;
+import org.apache.hc.core5.http.ClassicHttpResponse;
+import org.apache.hc.core5.http.Header;
+import org.apache.hc.core5.http.HttpHost;
+import org.apache.hc.core5.http.HttpRequest;
+import org.apache.hc.core5.http.HttpResponse;
+import org.apache.hc.core5.http.config.Http1Config;
+import org.apache.hc.core5.http.io.SocketConfig;
+import org.apache.hc.core5.http.message.BasicHttpRequest;
+import org.apache.hc.core5.io.CloseMode;
+import org.apache.hc.core5.net.URIAuthority;
+import org.apache.hc.core5.util.TimeValue;
+import org.apache.hc.core5.util.Timeout;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads from web servers; all use of the HTTP client is here and in {@link NegotiatedClient}.
+ *
+ * <p>Redirects are followed by hand: every hop is judged by the network policy, and credentials
+ * stay with the origin they were meant for (RFC 9110 section 15.4). Identity coding is asked for,
+ * since ranges and lengths of a coded representation are of no use. Nothing is retried here. All
+ * methods may be called from any thread.
+ */
+public final class RemoteReader implements AutoCloseable {
+  /** An honest product name. CivitAI takes callers whose agent looks like a browser for one. */
+  public static final String USER_AGENT = "AnymatixFetcher/1.0";
+
+  private static final int MAX_REDIRECTS = 10;
+  private static final Timeout CONNECT_TIMEOUT = Timeout.ofSeconds(15);
+
+  /** A redirect's or probe's content up to this length is read, so that its connection is kept. */
+  private static final int DRAINED_BYTES = 16 * 1024;
+
+  /** Connections to one host, over all files of the process. */
+  private static final int MAX_CONNECTIONS_PER_HOST = 64;
+
+  private static final int MAX_HEADER_FIELDS = 200;
+  private static final int MAX_HEADER_LINE_BYTES = 64 * 1024;
+
+  private final NetworkPolicy policy;
+  private final SSLContext tls;
+  private final ConnectionConfig connectionConfig;
+  private final RequestConfig requestConfig;
+  private final CloseableHttpClient classic;
+  private final Set<String> withoutHttp2 = ConcurrentHashMap.newKeySet();
+  private @Nullable NegotiatedClient negotiated;
+
+  public RemoteReader(Config config) {
+    this.policy = new NetworkPolicy(config);
+    this.tls = Trust.context(config.caFile());
+    Timeout silence = Timeout.of(config.stallTimeout());
+    this.connectionConfig =
+        ConnectionConfig.custom()
+            .setConnectTimeout(CONNECT_TIMEOUT)
+            .setSocketTimeout(silence)
+            .setValidateAfterInactivity(TimeValue.ofSeconds(2))
+            .build();
+    this.requestConfig =
+        RequestConfig.custom()
+            .setResponseTimeout(silence)
+            .setConnectionRequestTimeout(Timeout.ofSeconds(60))
+            .build();
+    this.classic =
+        HttpClients.custom()
+            .setConnectionManager(
+                PoolingHttpClientConnectionManagerBuilder.create()
+                    .setConnectionFactory(
+                        ManagedHttpClientConnectionFactory.builder()
+                            .http1Config(
+                                Http1Config.custom()
+                                    .setMaxHeaderCount(MAX_HEADER_FIELDS)
+                                    .setMaxLineLength(MAX_HEADER_LINE_BYTES)
+                                    .build())
+                            .build())
+                    .setDnsResolver(policy)
+                    .setTlsSocketStrategy(new DefaultClientTlsStrategy(tls))
+                    .setDefaultConnectionConfig(connectionConfig)
+                    .setDefaultSocketConfig(
+                        SocketConfig.custom().setTcpNoDelay(true).setSoTimeout(silence).build())
+                    .setMaxConnPerRoute(MAX_CONNECTIONS_PER_HOST)
+                    .setMaxConnTotal(4 * MAX_CONNECTIONS_PER_HOST)
+                    .build())
+            .setDefaultRequestConfig(requestConfig)
+            .setUserAgent(USER_AGENT)
+            .disableRedirectHandling()
+            .disableAutomaticRetries()
+            .disableContentCompression()
+            .disableCookieManagement()
+            .disableAuthCaching()
+            .build();
+  }
+
+  /**
+   * Sends a request and follows redirects; an answer of any other status comes back as it is.
+   *
+   * @throws FetchException if no answer came, or the policy forbids a hop
+   * @throws io.anymatix.fetcher.failure.CancelledException at the cancellation, at once
+   */
+  public Answer open(RemoteRequest request, Cancellation cancellation) {
+    List<Answer.Hop> hops = new ArrayList<>();
+    RemoteRequest hop = request;
+    while (true) {
+      policy.check(hop.url());
+      Answer answer = exchange(hop, List.copyOf(hops), cancellation);
+      String location = isRedirect(answer.status()) ? answer.field("Location") : null;
+      if (location == null) {
+        return answer;
+      }
+      hops.add(new Answer.Hop(hop.url(), answer.status(), answer.fields()));
+      HttpUrl next;
+      try (answer) {
+        next = hop.url().resolve(location);
+        drainIfShort(answer);
+      }
+      if (hops.size() > MAX_REDIRECTS) {
+        throw FetchException.because(
+                FailureKind.SERVER,
+                request.url().host() + " redirected more than " + MAX_REDIRECTS + " times.")
+            .url(request.url().redacted())
+            .build();
+      }
+      hop = hop.redirectedTo(next);
+    }
+  }
+
+  /**
+   * Sends a request and insists on success.
+   *
+   * @throws FetchException also for an answer that is no success (2xx)
+   */
+  public Answer openSuccessful(RemoteRequest request, Cancellation cancellation) {
+    Answer answer = open(request, cancellation);
+    if (answer.status() / 100 == 2) {
+      return answer;
+    }
+    try (answer) {
+      throw StatusKinds.ofStatus(answer);
+    }
+  }
+
+  /**
+   * Asks for the first byte alone: the one way to learn what a server really does with ranges.
+   *
+   * @throws FetchException if there is no answer, or none that describes a representation
+   */
+  public Probe probe(RemoteRequest request, Cancellation cancellation) {
+    RemoteRequest firstByte = request.withRange(new ByteRange(0, 0)).withIfRange(null);
+    try (Answer answer = open(firstByte, cancellation)) {
+      Probe probe = Probe.of(answer);
+      if (probe == null) {
+        throw StatusKinds.ofStatus(answer);
+      }
+      drainIfShort(answer);
+      return probe;
+    }
+  }
+
+  /** Speaks HTTP/1.1 to this origin from now on. */
+  public void avoidHttp2(HttpUrl url) {
+    withoutHttp2.add(url.authority());
+  }
+
+  @Override
+  public synchronized void close() {
+    classic.close(CloseMode.IMMEDIATE);
+    if (negotiated != null) {
+      negotiated.close();
+    }
+  }
+
+  private static boolean isRedirect(int status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+  }
+
+  private static void drainIfShort(Answer answer) {
+    Long length = answer.contentLengthBytes();
+    if (length != null && length <= DRAINED_BYTES) {
+      answer.drain(DRAINED_BYTES);
+    }
+  }
+
+  private Answer exchange(RemoteRequest request, List<Answer.Hop> hops, Cancellation cancellation) {
+    cancellation.throwIfCancelled();
+    HttpUrl url = request.url();
+    if (url.isHttps() && !withoutHttp2.contains(url.authority())) {
+      Answer answer = negotiate(request, hops, cancellation);
+      if (!answer.isHttp2()) {
+        avoidHttp2(url);
+      }
+      return answer;
+    }
+    HttpUriRequestBase message = new HttpUriRequestBase("GET", URI.create("/"));
+    message.setScheme(url.scheme());
+    message.setAuthority(new URIAuthority(url.host(), url.port()));
+    message.setPath(url.target());
+    setFields(message, request);
+    Cancellation.Registration registration = cancellation.onCancel(message::abort);
+    try {
+      ClassicHttpResponse response =
+          classic.executeOpen(host(url), message, HttpClientContext.create());
+      InputStream content =
+          response.getEntity() == null
+              ? InputStream.nullInputStream()
+              : response.getEntity().getContent();
+      return new Answer(
+          url,
+          hops,
+          "HTTP/1.1",
+          response.getCode(),
+          fields(response, url),
+          content,
+          message::abort,
+          registration);
+    } catch (IOException | RuntimeException e) {
+      registration.close();
+      message.abort();
+      cancellation.throwIfCancelled();
+      throw StatusKinds.ofNoAnswer(e, url);
+    }
+  }
+
+  private Answer negotiate(
+      RemoteRequest request, List<Answer.Hop> hops, Cancellation cancellation) {
+    HttpUrl url = request.url();
+    BasicHttpRequest message = new BasicHttpRequest("GET", url.target());
+    message.setScheme(url.scheme());
+    message.setAuthority(new URIAuthority(url.host(), url.port()));
+    setFields(message, request);
+    NegotiatedClient.Exchange exchange = negotiated().send(url, message);
+    Cancellation.Registration registration = cancellation.onCancel(exchange::abort);
+    try {
+      HttpResponse response = exchange.awaitHead();
+      return new Answer(
+          url,
+          hops,
+          exchange.httpVersion(),
+          response.getCode(),
+          fields(response, url),
+          exchange.content(),
+          exchange::abort,
+          registration);
+    } catch (IOException | RuntimeException e) {
+      registration.close();
+      exchange.abort();
+      cancellation.throwIfCancelled();
+      throw StatusKinds.ofNoAnswer(e, url);
+    }
+  }
+
+  private synchronized NegotiatedClient negotiated() {
+    if (negotiated == null) {
+      negotiated =
+          new NegotiatedClient(
+              policy, tls, connectionConfig, requestConfig, MAX_CONNECTIONS_PER_HOST);
+    }
+    return negotiated;
+  }
+
+  private static HttpHost host(HttpUrl url) {
+    return new HttpHost(url.scheme(), url.host(), url.port());
+  }
+
+  private static void setFields(HttpRequest message, RemoteRequest request) {
+    message.setHeader("Accept", "*/*");
+    message.setHeader("Accept-Encoding", "identity");
+    request.credentials().forEach(message::setHeader);
+    if (request.range() != null) {
+      message.setHeader("Range", request.range().headerValue());
+      if (request.ifRange() != null) {
+        message.setHeader("If-Range", request.ifRange());
+      }
+    }
+  }
+
+  private static Map<String, String> fields(HttpResponse response, HttpUrl url) {
+    Header[] headers = response.getHeaders();
+    if (headers.length > MAX_HEADER_FIELDS) {
+      throw FetchException.because(
+              FailureKind.SERVER, url.host() + " sent " + headers.length + " header fields.")
+          .url(url.redacted())
+          .build();
+    }
+    Map<String, String> fields = new HashMap<>();
+    for (Header header : headers) {
+      fields.putIfAbsent(
+          header.getName().toLowerCase(Locale.ROOT),
+          header.getValue() == null ? "" : header.getValue());
+    }
+    return fields;
+  }
+}

@@ -1,0 +1,165 @@
+package io.anymatix.fetcher.http;
+
+import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.Redactor;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.net.ConnectException;
+import java.net.NoRouteToHostException;
+import java.net.SocketTimeoutException;
+import java.net.UnknownHostException;
+import java.security.GeneralSecurityException;
+import java.time.DateTimeException;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZonedDateTime;
+import java.time.format.DateTimeFormatter;
+import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import javax.net.ssl.SSLException;
+import org.apache.hc.client5.http.ConnectTimeoutException;
+import org.jspecify.annotations.Nullable;
+
+/** What a status code or a socket's error means for a download. */
+final class StatusKinds {
+  /** {@code RateLimit: "name";r=0;t=55}: nothing left, renewed in 55 s. */
+  private static final Pattern RATE_LIMIT_RESET = Pattern.compile(";\\s*t=(\\d{1,6})");
+
+  private StatusKinds() {}
+
+  /**
+   * The failure that an answer's status stands for; call it only for a status that is no success.
+   */
+  static FetchException ofStatus(Answer answer) {
+    int status = answer.status();
+    String at = answer.url().host() + " answered " + status;
+    FetchException.Builder failure =
+        switch (status) {
+          case 401 ->
+              FetchException.because(FailureKind.AUTH, at + ": it wants to know who you are.");
+          case 403 -> FetchException.because(FailureKind.FORBIDDEN, at + ": access denied.");
+          case 404 ->
+              FetchException.because(FailureKind.NOT_FOUND, at + ": no such file at this link.");
+          case 410 -> FetchException.because(FailureKind.GONE, at + ": the file is gone for good.");
+          case 429 -> FetchException.because(FailureKind.RATE_LIMITED, at + ": too many requests.");
+          case 408, 504 -> FetchException.because(FailureKind.TIMEOUT, at + ": it took too long.");
+          default ->
+              FetchException.because(
+                  FailureKind.SERVER,
+                  at + (status >= 500 ? ": the server has a problem." : ", which makes no sense."));
+        };
+    return failure
+        .status(status)
+        .url(answer.url().redacted())
+        .retryAfter(retryAfter(answer, Instant.now()))
+        .build();
+  }
+
+  /**
+   * How long an answer asks to wait: {@code Retry-After} in seconds or as a date (RFC 9110 section
+   * 10.2.3), else the reset time of a {@code RateLimit} field.
+   */
+  static @Nullable Duration retryAfter(Answer answer, Instant now) {
+    String text = answer.field("Retry-After");
+    if (text != null) {
+      String value = text.strip();
+      if (value.matches("\\d{1,9}")) {
+        return Duration.ofSeconds(Long.parseLong(value));
+      }
+      try {
+        Instant until =
+            ZonedDateTime.parse(value, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant();
+        return until.isAfter(now) ? Duration.between(now, until) : Duration.ZERO;
+      } catch (DateTimeException e) {
+        // Neither form of the field: as if it were absent.
+      }
+    }
+    String rateLimit = answer.field("RateLimit");
+    if (rateLimit != null && (answer.status() == 429 || answer.status() == 503)) {
+      Matcher reset = RATE_LIMIT_RESET.matcher(rateLimit);
+      if (reset.find()) {
+        return Duration.ofSeconds(Long.parseLong(reset.group(1)));
+      }
+    }
+    return null;
+  }
+
+  /** The failure of an exchange that brought no answer. */
+  static FetchException ofNoAnswer(Throwable error, HttpUrl url) {
+    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause instanceof NetworkPolicy.Refusal refusal) {
+        return refusal.failure().at(url.redacted());
+      }
+      if (cause instanceof FetchException known) {
+        return known.at(url.redacted());
+      }
+    }
+    String host = url.host();
+    FetchException.Builder failure;
+    if (error instanceof UnknownHostException) {
+      failure =
+          FetchException.because(FailureKind.NETWORK, "The host " + host + " could not be found.");
+    } else if (isTls(error)) {
+      failure =
+          FetchException.because(
+              FailureKind.TLS, "No trusted connection to " + host + ": " + reason(error) + ".");
+    } else if (error instanceof ConnectTimeoutException
+        || error instanceof SocketTimeoutException
+        || error instanceof InterruptedIOException) {
+      failure = FetchException.because(FailureKind.TIMEOUT, host + " did not answer in time.");
+    } else if (error instanceof ConnectException || error instanceof NoRouteToHostException) {
+      failure =
+          FetchException.because(
+              FailureKind.NETWORK, host + " refused the connection: " + reason(error) + ".");
+    } else {
+      failure =
+          FetchException.because(
+              FailureKind.NETWORK, "The connection to " + host + " failed: " + reason(error) + ".");
+    }
+    return failure.url(url.redacted()).cause(error).build();
+  }
+
+  /** The failure of an exchange that broke in the middle of its content. */
+  static FetchException ofBrokenContent(IOException error, HttpUrl url) {
+    boolean silent =
+        error instanceof SocketTimeoutException || error instanceof InterruptedIOException;
+    return FetchException.because(
+            silent ? FailureKind.STALLED : FailureKind.NETWORK,
+            silent
+                ? url.host() + " stopped sending in the middle of the file."
+                : "The connection to " + url.host() + " broke: " + reason(error) + ".")
+        .url(url.redacted())
+        .cause(error)
+        .build();
+  }
+
+  private static boolean isTls(Throwable error) {
+    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause instanceof GeneralSecurityException) {
+        return true;
+      }
+    }
+    return error instanceof SSLException && !isReset(error);
+  }
+
+  /** The JDK wraps a reset in the middle of a TLS stream into an SSLException as well. */
+  private static boolean isReset(Throwable error) {
+    String message = String.valueOf(error.getMessage()).toLowerCase(Locale.ROOT);
+    return message.contains("reset")
+        || message.contains("broken pipe")
+        || message.contains("closed");
+  }
+
+  private static String reason(Throwable error) {
+    Throwable root = error;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    String message = root.getMessage();
+    return Redactor.text(message == null ? root.getClass().getSimpleName() : message.strip())
+        .replaceAll("\\.$", "");
+  }
+}
