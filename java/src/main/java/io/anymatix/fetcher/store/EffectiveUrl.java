@@ -4,7 +4,6 @@ import io.anymatix.fetcher.content.Sha256;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -36,9 +35,12 @@ public record EffectiveUrl(String text) {
   private static final Pattern MEGA_HOST =
       Pattern.compile("(www\\.)?mega\\.(nz|co\\.nz|io)(:\\d*)?", Pattern.CASE_INSENSITIVE);
 
-  /** Old Mega links: {@code !ID!KEY} and, for a file in a folder, {@code F!ID!KEY!FILE}. */
-  private static final Pattern OLD_MEGA_FRAGMENT =
-      Pattern.compile("(F?![^!]*)![^!?]*(.*)", Pattern.DOTALL);
+  /** The end of an old Mega link: {@code !ID!KEY}. */
+  private static final Pattern OLD_MEGA_FILE = Pattern.compile("(![^!]*)!.*", Pattern.DOTALL);
+
+  /** The end of an old link to a file in a Mega folder: {@code F!ID!KEY!FILE}. */
+  private static final Pattern OLD_MEGA_FOLDER =
+      Pattern.compile("(F![^!]*!)[^!?]*(.*)", Pattern.DOTALL);
 
   /**
    * Joins a url and a query tail. Without a tail (null or empty) the url is taken byte for byte;
@@ -96,17 +98,19 @@ public record EffectiveUrl(String text) {
   }
 
   /**
-   * Mega puts the key into the fragment, after the id in old links. In a folder's link the path
-   * below the key says which file is meant, so it stays.
+   * Mega puts the key into the fragment, after the id in old links. In a folder's link what follows
+   * the key says which file is meant, so it stays.
    */
   private static UrlParts withoutMegaKey(UrlParts parts) {
     String fragment = parts.fragment();
-    if (fragment.isEmpty() || !MEGA_HOST.matcher(parts.authority()).matches()) {
+    if (!MEGA_HOST.matcher(parts.authority()).matches()) {
       return parts;
     }
-    Matcher old = OLD_MEGA_FRAGMENT.matcher(fragment);
-    if (old.matches()) {
-      return parts.withFragment(old.group(1) + old.group(2));
+    if (fragment.startsWith("!")) {
+      return parts.withFragment(OLD_MEGA_FILE.matcher(fragment).replaceFirst("$1"));
+    }
+    if (fragment.startsWith("F!")) {
+      return parts.withFragment(OLD_MEGA_FOLDER.matcher(fragment).replaceFirst("$1$2"));
     }
     int belowKey = fragment.indexOf('/');
     return parts.withFragment(belowKey < 0 ? "" : fragment.substring(belowKey));

@@ -213,7 +213,7 @@ record UrlParts(
     }
     int high = hexDigit(text.charAt(percent + 1));
     int low = hexDigit(text.charAt(percent + 2));
-    return high < 0 || low < 0 ? -1 : high << 4 | low;
+    return high < 0 || low < 0 ? -1 : (high << 4) | low;
   }
 
   /** ASCII digits alone: {@link Character#digit(char, int)} takes those of every script. */
@@ -221,8 +221,32 @@ record UrlParts(
     return c < 0x80 ? Character.digit(c, 16) : -1;
   }
 
+  /**
+   * Decodes with one U+FFFD for each longest piece that could have begun a character, as the
+   * Unicode standard (chapter 3.9) recommends and Python does; Java's own decoder counts surrogates
+   * otherwise.
+   */
   private static void drainUtf8(ByteBuffer octets, StringBuilder decoded) {
-    decoded.append(StandardCharsets.UTF_8.decode(octets.flip()));
+    octets.flip();
+    while (octets.hasRemaining()) {
+      int lead = octets.get() & 0xff;
+      int following = lead < 0xc2 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : lead < 0xf5 ? 3 : 0;
+      int lowest = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+      int highest = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+      int codePoint = lead < 0x80 ? lead : lead & (0x3f >> following);
+      boolean whole = lead < 0x80 || following > 0;
+      for (; following > 0 && whole; following--) {
+        int next = octets.hasRemaining() ? octets.get(octets.position()) & 0xff : -1;
+        whole = next >= lowest && next <= highest;
+        if (whole) {
+          octets.get();
+          codePoint = (codePoint << 6) | (next & 0x3f);
+          lowest = 0x80;
+          highest = 0xbf;
+        }
+      }
+      decoded.appendCodePoint(whole ? codePoint : 0xfffd);
+    }
     octets.clear();
   }
 
