@@ -5,6 +5,7 @@ import io.anymatix.fetcher.content.ContentRange;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.Validator;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param lengthBytes length of the whole representation; null if the server does not say
  * @param rangesProven whether it sent exactly the byte that was asked for; nothing else is proof
  * @param rangeEvidence what it answered, in a few words
- * @param contentDisposition the field as sent, its bytes as Latin-1
+ * @param fields the last answer's header fields by their names in lower case; bytes as Latin-1
  */
 public record Probe(
     HttpUrl url,
@@ -25,7 +26,7 @@ public record Probe(
     boolean rangesProven,
     String rangeEvidence,
     Validator validator,
-    @Nullable String contentDisposition) {
+    Map<String, String> fields) {
 
   /** Reads an answer; null if its status describes no representation. */
   static @Nullable Probe of(Answer answer) {
@@ -56,6 +57,6 @@ public record Probe(
         rangesProven,
         rangeEvidence,
         answer.validator(),
-        answer.field("Content-Disposition"));
+        answer.fields());
   }
 }

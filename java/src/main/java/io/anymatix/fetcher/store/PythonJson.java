@@ -30,6 +30,9 @@ import java.util.Optional;
 final class PythonJson {
   private static final int INDENT = 4;
 
+  /** The depth of everything in a text of one line; any sum with it stays negative. */
+  private static final int ONE_LINE = Integer.MIN_VALUE / 2;
+
   /** Nesting that both Python's and our own recursion can bear. */
   private static final int DEEPEST_NESTING = 500;
 
@@ -68,6 +71,13 @@ final class PythonJson {
   static String write(JsonNode value) {
     StringBuilder text = new StringBuilder();
     append(text, value, 0);
+    return text.toString();
+  }
+
+  /** The text that {@code json.dumps(value)} gives: as {@link #write}, but in one line. */
+  static String writeLine(JsonNode value) {
+    StringBuilder text = new StringBuilder();
+    append(text, value, ONE_LINE);
     return text.toString();
   }
 
@@ -162,7 +172,11 @@ final class PythonJson {
   }
 
   private static void startLine(StringBuilder text, int depth) {
-    text.append('\n').append(" ".repeat(INDENT * depth));
+    if (depth >= 0) {
+      text.append('\n').append(" ".repeat(INDENT * depth));
+    } else if (text.charAt(text.length() - 1) == ',') {
+      text.append(' ');
+    }
   }
 
   private static void appendString(StringBuilder text, String value) {

@@ -1,0 +1,51 @@
+package io.anymatix.fetcher.source;
+
+import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.http.Probe;
+import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RemoteRequest;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** Any other http(s) link: what the server says is all there is to know. */
+final class DirectSource implements Source {
+  private final RemoteReader reader;
+
+  DirectSource(RemoteReader reader) {
+    this.reader = reader;
+  }
+
+  @Override
+  public boolean claims(HttpUrl url) {
+    return true;
+  }
+
+  @Override
+  public RemoteFile resolve(Wanted wanted, Cancellation cancellation) {
+    RemoteRequest request = RemoteRequest.get(wanted.effectiveUrl());
+    return described("direct", request, reader.probe(request, cancellation));
+  }
+
+  /** What a probe alone tells about a file. */
+  static RemoteFile described(String source, RemoteRequest request, Probe probe) {
+    boolean sameOrigin = probe.url().sameOrigin(request.url());
+    return new RemoteFile(
+        source,
+        probe.url(),
+        sameOrigin ? request.credentials() : Map.of(),
+        probe.lengthBytes(),
+        probe.rangesProven() && probe.lengthBytes() != null,
+        probe.rangeEvidence(),
+        probe.httpVersion(),
+        probe.validator(),
+        null,
+        contentDisposition(probe),
+        null);
+  }
+
+  private static @Nullable String contentDisposition(Probe probe) {
+    return probe.fields().get("content-disposition");
+  }
+}

@@ -1,0 +1,29 @@
+package io.anymatix.fetcher.source;
+
+import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.failure.Cancellation;
+import org.jspecify.annotations.Nullable;
+
+/** One site that serves models: which urls are its, and where their bytes are. */
+interface Source {
+  /** Whether this source knows what to do with a url. */
+  boolean claims(HttpUrl url);
+
+  /**
+   * Finds out where a file's bytes are and what is known about them; asks the site, downloads
+   * nothing.
+   *
+   * @throws io.anymatix.fetcher.failure.FetchException as the site's answer means
+   */
+  RemoteFile resolve(Wanted wanted, Cancellation cancellation);
+
+  /**
+   * What a caller wants.
+   *
+   * @param url the url as the caller wrote it
+   * @param effectiveUrl the same with the caller's query tail
+   * @param auth the caller's query tail
+   */
+  record Wanted(HttpUrl url, HttpUrl effectiveUrl, @Nullable String auth) {}
+}

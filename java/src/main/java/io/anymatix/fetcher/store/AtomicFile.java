@@ -1,0 +1,82 @@
+package io.anymatix.fetcher.store;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/** Replacing whole files, so that a reader or a power cut sees the old content or the new one. */
+final class AtomicFile {
+  /**
+   * A virus scanner may hold a file that was just written (Windows); it lets go within a second.
+   */
+  private static final int MOVE_ATTEMPTS = 10;
+
+  private static final long MOVE_PAUSE_NANOS = 100_000_000;
+
+  private AtomicFile() {}
+
+  /** Writes {@code text} as UTF-8 and puts it in the place of {@code target}. */
+  static void replace(Path target, String text) throws IOException {
+    // Never a name that ends in .json: another program's scan must not take it for a sidecar file.
+    Path temporary =
+        target.resolveSibling(target.getFileName() + "." + Long.toString(randomId(), 36) + ".tmp");
+    try {
+      try (FileChannel channel =
+          FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+        ByteBuffer bytes = StandardCharsets.UTF_8.encode(text);
+        while (bytes.hasRemaining()) {
+          channel.write(bytes);
+        }
+        channel.force(true);
+      }
+      move(temporary, target);
+    } finally {
+      Files.deleteIfExists(temporary);
+    }
+  }
+
+  /** Renames {@code source} over {@code target} in the same folder, and makes the name durable. */
+  static void move(Path source, Path target) throws IOException {
+    for (int attempt = 1; ; attempt++) {
+      try {
+        Files.move(source, target, StandardCopyOption.ATOMIC_MOVE);
+        break;
+      } catch (AtomicMoveNotSupportedException e) {
+        Files.move(source, target, StandardCopyOption.REPLACE_EXISTING);
+        break;
+      } catch (AccessDeniedException e) {
+        if (attempt == MOVE_ATTEMPTS) {
+          throw e;
+        }
+        LockSupport.parkNanos(MOVE_PAUSE_NANOS);
+      }
+    }
+    forceFolder(target.toAbsolutePath().getParent());
+  }
+
+  /** Makes the names in a folder durable, where the platform can open one (not on Windows). */
+  private static void forceFolder(@Nullable Path folder) {
+    if (folder == null) {
+      return;
+    }
+    try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+      channel.force(true);
+    } catch (IOException e) {
+      // Windows and some network volumes cannot; their renames are as durable as they get.
+    }
+  }
+
+  private static long randomId() {
+    return ThreadLocalRandom.current().nextLong(1L << 40);
+  }
+}

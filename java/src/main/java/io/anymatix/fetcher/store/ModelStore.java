@@ -1,0 +1,586 @@
+package io.anymatix.fetcher.store;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
+import java.security.MessageDigest;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Finds, opens, publishes and deletes stored models: hash-named files, each with the sidecar files
+ * of the urls that led to it (store contract 4, 6 and 11).
+ *
+ * <p>A model exists once its sidecar file names it and its length agrees. Nothing is written before
+ * the bytes are complete, nothing of anybody else's is rewritten just to read it. Methods may be
+ * called from any thread; what must not happen twice at a time is guarded by the part file.
+ */
+public final class ModelStore {
+  /** Files that are hashed for one adoption, at most. */
+  private static final int MOST_HASHED_CANDIDATES = 4;
+
+  private static final int HASH_BUFFER_BYTES = 1 << 20;
+
+  /** Suffixes of files that are being written, or that say something about such a file. */
+  private static final List<String> WORKING_SUFFIXES =
+      List.of(".part", ".part.complete", ".part.segments", ".part.segments.tmp", ".part.part");
+
+  /**
+   * A stored file as a caller sees it.
+   *
+   * @param file the stored file
+   * @param sidecar its sidecar file under the caller's own url hash
+   */
+  public record Stored(Path file, Sidecar sidecar) {
+    public long lengthBytes() {
+      Long stated = sidecar.statedBytes();
+      return stated == null ? 0 : stated;
+    }
+
+    /** The hash that was measured, if it was. */
+    public Optional<Sha256> provenSha256() {
+      return sidecar.provenSha256();
+    }
+
+    /** Whether the source itself stated the proven hash. */
+    public boolean isSourceProven() {
+      return provenSha256().isPresent() && provenSha256().get().equals(sidecar.sourceSha256());
+    }
+
+    public Path sidecarPath() {
+      return sidecar.path();
+    }
+
+    /** What the source told about the model, or null. */
+    public @Nullable JsonNode data() {
+      return sidecar.data();
+    }
+  }
+
+  /**
+   * Under which names a url may be in the store.
+   *
+   * @param effective the url with the caller's query tail
+   * @param base the url as the caller wrote it
+   */
+  public record Key(EffectiveUrl effective, String base) {
+    public static Key of(String url, @Nullable String auth) {
+      return new Key(EffectiveUrl.of(url, auth), url);
+    }
+
+    public Sha256 urlHash() {
+      return effective.urlHash();
+    }
+
+    String storedUrl() {
+      return EffectiveUrl.storedForm(base);
+    }
+  }
+
+  /** What is told of a file when it is published. */
+  public record Origin(
+      Key key, ModelFileName name, @Nullable Sha256 sourceSha256, @Nullable JsonNode data) {}
+
+  /**
+   * The stored file of a url, if it is there and whole: no request, no hashing (store contract
+   * 11.1).
+   *
+   * <p>Where another version, another token or an interrupted publish left it, our own sidecar file
+   * is written.
+   */
+  public Optional<Stored> find(Key key, ModelFolders.Place place) {
+    Optional<Sidecar> satisfied = ownSidecar(key, place);
+    if (satisfied.isEmpty()) {
+      satisfied = finishInterrupted(key, place);
+    }
+    if (satisfied.isEmpty()) {
+      satisfied = foreignSidecar(key, place).map(foreign -> adoptSidecar(foreign, key));
+    }
+    return satisfied.map(ModelStore::used);
+  }
+
+  /** Whether {@link #find} would find the file; changes nothing. */
+  public boolean isPresent(Key key, ModelFolders.Place place) {
+    return ownSidecar(key, place).isPresent() || foreignSidecar(key, place).isPresent();
+  }
+
+  private static Optional<Sidecar> ownSidecar(Key key, ModelFolders.Place place) {
+    return satisfiedAt(key.urlHash(), place);
+  }
+
+  private static Optional<Sidecar> satisfiedAt(Sha256 urlHash, ModelFolders.Place place) {
+    return place.searched().stream()
+        .map(folder -> Sidecar.read(Sidecar.pathIn(folder, urlHash)))
+        .flatMap(Optional::stream)
+        .filter(Sidecar::isSatisfied)
+        .findFirst();
+  }
+
+  /**
+   * A sidecar of the same url under another credential, or of a version that named it otherwise.
+   */
+  private static Optional<Sidecar> foreignSidecar(Key key, ModelFolders.Place place) {
+    Sha256 baseHash = Sha256.ofUtf8(key.base());
+    if (!baseHash.equals(key.urlHash())) {
+      Optional<Sidecar> base = satisfiedAt(baseHash, place);
+      if (base.isPresent()) {
+        return base;
+      }
+    }
+    return place.searched().stream()
+        .flatMap(folder -> Sidecar.scan(folder).stream())
+        .filter(s -> s.url() != null && EffectiveUrl.sameButForCredentials(s.url(), key.base()))
+        .filter(Sidecar::isSatisfied)
+        .findFirst();
+  }
+
+  private static Sidecar adoptSidecar(Sidecar foreign, Key key) {
+    Path own = Sidecar.pathIn(foreign.folder(), key.urlHash());
+    Sidecar sidecar = foreign.copyFor(own, key.storedUrl());
+    fillFileSize(sidecar);
+    writeSidecar(sidecar);
+    return sidecar;
+  }
+
+  private static Stored used(Sidecar sidecar) {
+    Path file = sidecar.file().orElseThrow();
+    if (!sidecar.hasFileSize()) {
+      // Older versions take a missing length for a reason to fetch again, or to damage the file.
+      fillFileSize(sidecar);
+      writeSidecar(sidecar);
+    }
+    try {
+      // Storage pruning of other versions goes by the last use.
+      Files.setLastModifiedTime(file, FileTime.from(Instant.now()));
+    } catch (IOException e) {
+      // A read-only volume: the file is there all the same.
+    }
+    return new Stored(file, sidecar);
+  }
+
+  private static void fillFileSize(Sidecar sidecar) {
+    if (!sidecar.hasFileSize()) {
+      try {
+        sidecar.setFileSize(Files.size(sidecar.file().orElseThrow()));
+      } catch (IOException e) {
+        throw StorageFailures.of(e, sidecar.path());
+      }
+    }
+  }
+
+  /** Takes hold of the part file of a name; see {@link PartFile#open}. */
+  public PartFile openPart(
+      ModelFileName name,
+      ModelFolders.Place place,
+      Duration patience,
+      Cancellation cancellation,
+      PartFile.HeldListener listener) {
+    Path finalPath = place.target().resolve(name.stored());
+    try {
+      Files.createDirectories(place.target());
+    } catch (IOException e) {
+      throw StorageFailures.of(e, place.target());
+    }
+    return PartFile.open(finalPath, patience, cancellation, listener);
+  }
+
+  /**
+   * Checks, before the first byte, that the volume can take what is still to come.
+   *
+   * @throws FetchException {@code diskFull} with the numbers
+   */
+  public void requireSpace(Path path, long neededBytes) {
+    Long free = StorageFailures.freeBytes(path);
+    if (free != null && free < neededBytes) {
+      throw StorageFailures.diskFull(path, neededBytes, null);
+    }
+  }
+
+  /** Gives a complete and proven part its final name and its sidecar file. */
+  public Stored publish(PartFile part, Origin origin, long lengthBytes, Sha256 sha256) {
+    Path file = part.finalPath();
+    Sidecar sidecar = provenSidecar(origin, file, lengthBytes, sha256);
+    part.publish(lengthBytes, sha256, sidecar);
+    commit(sidecar, file);
+    return new Stored(file, sidecar);
+  }
+
+  private static Sidecar provenSidecar(Origin origin, Path file, long lengthBytes, Sha256 sha256) {
+    return Sidecar.proven(
+        Sidecar.pathIn(folderOf(file), origin.key().urlHash()),
+        origin.key().storedUrl(),
+        file,
+        lengthBytes,
+        origin.sourceSha256(),
+        origin.name().original(),
+        origin.data(),
+        sha256);
+  }
+
+  private static void commit(Sidecar sidecar, Path file) {
+    writeSidecar(sidecar);
+    try {
+      PartFile.removeNotes(file);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, file);
+    }
+  }
+
+  private static void writeSidecar(Sidecar sidecar) {
+    try {
+      sidecar.write();
+    } catch (IOException e) {
+      throw StorageFailures.of(e, sidecar.path());
+    }
+  }
+
+  /**
+   * Finishes what a crash interrupted between the last byte and the sidecar file: the completion
+   * note of ours holds the sidecar's text.
+   */
+  private static Optional<Sidecar> finishInterrupted(Key key, ModelFolders.Place place) {
+    String suffix = ".part.complete";
+    for (Path note : Sidecar.list(place.target())) {
+      String name = note.getFileName().toString();
+      if (!name.endsWith(suffix) || !name.contains(key.urlHash().hex())) {
+        continue;
+      }
+      Path file = note.resolveSibling(name.substring(0, name.length() - suffix.length()));
+      try {
+        Optional<JsonNode> noted = PythonJson.read(Files.readAllBytes(note));
+        Optional<Sidecar> sidecar =
+            noted.flatMap(
+                json ->
+                    Sidecar.ofNote(
+                        Sidecar.pathIn(place.target(), key.urlHash()), json.path("sidecar")));
+        Path part = PartFile.partOf(file);
+        if (sidecar.isEmpty() || !sidecar.get().file().equals(Optional.of(file))) {
+          continue;
+        }
+        if (!Files.exists(file)
+            && Files.exists(part)
+            && Long.valueOf(Files.size(part)).equals(sidecar.get().statedBytes())) {
+          AtomicFile.move(part, file);
+        }
+        if (sidecar.get().isSatisfied()) {
+          commit(sidecar.get(), file);
+          return sidecar;
+        }
+      } catch (IOException e) {
+        // Unreadable or somebody else's work in progress: the fetch goes its ordinary way.
+      }
+    }
+    return Optional.empty();
+  }
+
+  /**
+   * Finds a file with the wanted hash, proves it by hashing, and links it under our own name (store
+   * contract 4.3 and 11.6).
+   *
+   * @param hashedBytes hears how many bytes of a candidate have been hashed
+   */
+  public Optional<Stored> adopt(
+      Origin origin,
+      Sha256 wanted,
+      @Nullable Long lengthBytes,
+      ModelFolders.Place place,
+      List<Path> adoptDirs,
+      Cancellation cancellation,
+      LongConsumer hashedBytes) {
+    Path target = place.target().resolve(origin.name().stored());
+    int hashed = 0;
+    for (Path candidate : candidates(origin.name(), wanted, lengthBytes, place, adoptDirs)) {
+      if (hashed++ == MOST_HASHED_CANDIDATES) {
+        break;
+      }
+      try {
+        long length = Files.size(candidate);
+        if (!wanted.equals(hash(candidate, cancellation, hashedBytes))) {
+          continue;
+        }
+        Files.createDirectories(place.target());
+        Path file = linked(candidate, target);
+        Sidecar sidecar = provenSidecar(origin, file, length, wanted);
+        writeSidecar(sidecar);
+        return Optional.of(new Stored(file, sidecar));
+      } catch (IOException e) {
+        // Gone or unreadable: the next one, or the download.
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** Likely holders of a hash: by their name, by a sidecar, by their length; likeliest first. */
+  private static Set<Path> candidates(
+      ModelFileName name,
+      Sha256 wanted,
+      @Nullable Long lengthBytes,
+      ModelFolders.Place place,
+      List<Path> adoptDirs) {
+    Set<Path> folders = new LinkedHashSet<>(place.searched());
+    folders.addAll(adoptDirs);
+    Set<Path> byName = new LinkedHashSet<>();
+    Set<Path> bySidecar = new LinkedHashSet<>();
+    Set<Path> byLength = new LinkedHashSet<>();
+    for (Path folder : folders) {
+      for (Path file : Sidecar.list(folder)) {
+        String fileName = file.getFileName().toString();
+        if (isWorkingName(fileName) || fileName.endsWith(".json") || !Files.isRegularFile(file)) {
+          continue;
+        }
+        if (fileName.contains(wanted.hex())) {
+          byName.add(file);
+        } else if (lengthBytes != null
+            && hasLength(file, lengthBytes)
+            && fileName.endsWith("." + name.extension())) {
+          byLength.add(file);
+        }
+      }
+      for (Sidecar sidecar : Sidecar.scan(folder)) {
+        if (wanted.equals(sidecar.claimedSha256()) || wanted.equals(sidecar.sourceSha256())) {
+          sidecar.file().filter(Files::isRegularFile).ifPresent(bySidecar::add);
+        }
+      }
+    }
+    Set<Path> all = new LinkedHashSet<>(byName);
+    all.addAll(bySidecar);
+    all.addAll(byLength);
+    all.removeIf(file -> lengthBytes != null && !hasLength(file, lengthBytes));
+    return all;
+  }
+
+  private static boolean hasLength(Path file, long lengthBytes) {
+    try {
+      return Files.size(file) == lengthBytes;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  private static boolean isWorkingName(String fileName) {
+    return fileName.contains(".segment_") || WORKING_SUFFIXES.stream().anyMatch(fileName::endsWith);
+  }
+
+  /** A hard link under our name; else the file itself if it lies beside it; else a copy. */
+  private static Path linked(Path existing, Path target) throws IOException {
+    if (Files.exists(target) && Files.isSameFile(existing, target)) {
+      return target;
+    }
+    Files.deleteIfExists(target);
+    try {
+      Files.createLink(target, existing);
+      return target;
+    } catch (IOException | UnsupportedOperationException e) {
+      if (folderOf(existing).equals(folderOf(target))) {
+        return existing;
+      }
+      Path part = PartFile.partOf(target);
+      Files.copy(existing, part, StandardCopyOption.REPLACE_EXISTING);
+      AtomicFile.move(part, target);
+      return target;
+    }
+  }
+
+  /**
+   * Hashes a stored file that was not proven to have a hash, and records the result.
+   *
+   * @return whether it has that hash
+   */
+  public boolean prove(
+      Stored stored, Sha256 wanted, Cancellation cancellation, LongConsumer hashedBytes) {
+    try {
+      Sha256 measured = hash(stored.file(), cancellation, hashedBytes);
+      if (!measured.equals(wanted)) {
+        return false;
+      }
+      stored.sidecar().prove(measured, Files.size(stored.file()));
+      writeSidecar(stored.sidecar());
+      return true;
+    } catch (IOException e) {
+      throw StorageFailures.of(e, stored.file());
+    }
+  }
+
+  private static Sha256 hash(Path file, Cancellation cancellation, LongConsumer hashedBytes)
+      throws IOException {
+    MessageDigest digest = Sha256.newDigest();
+    byte[] buffer = new byte[HASH_BUFFER_BYTES];
+    long total = 0;
+    try (InputStream in = Files.newInputStream(file)) {
+      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+        cancellation.throwIfCancelled();
+        digest.update(buffer, 0, n);
+        total += n;
+        hashedBytes.accept(total);
+      }
+    }
+    return Sha256.finish(digest);
+  }
+
+  /**
+   * Lays a plain name beside a stored file: a hard link, else a relative symbolic link, else a
+   * copy.
+   *
+   * @return the path of the plain name
+   * @throws FetchException {@code storage} if another file has that name
+   */
+  public Path linkPlainName(Stored stored, String plainName) {
+    Path link = stored.file().resolveSibling(plainName);
+    try {
+      if (Files.exists(link)) {
+        if (!Files.isSameFile(link, stored.file())
+            && !stored.sidecar().linkedNames().contains(plainName)) {
+          throw FetchException.because(
+                  FailureKind.STORAGE, "Another file is already called " + link + ".")
+              .hint("Choose another name, or move that file away.")
+              .fact("path", link.toString())
+              .build();
+        }
+      }
+      if (!Files.exists(link) || Files.size(link) != Files.size(stored.file())) {
+        Files.deleteIfExists(link);
+        link(stored.file(), link);
+      }
+      if (!stored.sidecar().linkedNames().contains(plainName)) {
+        stored.sidecar().addLinkedName(plainName);
+        stored.sidecar().write();
+      }
+      return link;
+    } catch (IOException e) {
+      throw StorageFailures.of(e, link);
+    }
+  }
+
+  private static void link(Path file, Path link) throws IOException {
+    try {
+      Files.createLink(link, file);
+    } catch (IOException | UnsupportedOperationException noHardLinks) {
+      try {
+        Files.createSymbolicLink(link, file.getFileName());
+      } catch (IOException | UnsupportedOperationException noLinks) {
+        Files.copy(file, link);
+      }
+    }
+  }
+
+  /** What a delete did: removed files, and files that were left with the reason. */
+  public record Deletion(List<Path> deleted, Map<Path, String> kept) {}
+
+  /**
+   * Removes what a url left in these folders: every sidecar file that is named after it or stores
+   * it, and the models that no other sidecar file names (store contract 11.8).
+   */
+  public Deletion delete(String url, List<Path> folders) {
+    Deletion result = new Deletion(new ArrayList<>(), new LinkedHashMap<>());
+    for (Path folder : folders) {
+      deleteIn(folder, url, result);
+    }
+    return result;
+  }
+
+  private static void deleteIn(Path folder, String url, Deletion result) {
+    String urlHash = Sha256.ofUtf8(url).hex();
+    List<Sidecar> doomed = new ArrayList<>();
+    Set<String> survivingNames = new LinkedHashSet<>();
+    for (Sidecar sidecar : Sidecar.scan(folder)) {
+      String stored = sidecar.url();
+      if (sidecar.path().getFileName().toString().equals(urlHash + ".json")
+          || (stored != null && EffectiveUrl.sameButForCredentials(stored, url))) {
+        doomed.add(sidecar);
+      } else {
+        sidecar.file().ifPresent(file -> survivingNames.add(file.getFileName().toString()));
+        survivingNames.addAll(sidecar.linkedNames());
+      }
+    }
+    Set<Path> models = new LinkedHashSet<>();
+    for (Sidecar sidecar : doomed) {
+      sidecar.linkedNames().forEach(name -> plainChild(folder, name).ifPresent(models::add));
+      sidecar.file().ifPresent(models::add);
+    }
+    Set<String> hashes = new LinkedHashSet<>(Set.of(urlHash));
+    doomed.forEach(s -> hashes.add(s.path().getFileName().toString().replace(".json", "")));
+    boolean modelKept = false;
+    for (Path file : Sidecar.list(folder)) {
+      String name = file.getFileName().toString();
+      boolean isDoomedModel = models.contains(file);
+      boolean isWorkingFile =
+          models.stream().anyMatch(model -> isWorkingFileOf(name, model.getFileName().toString()));
+      boolean carriesHash = !name.endsWith(".json") && hashes.stream().anyMatch(name::contains);
+      if (!isDoomedModel && !isWorkingFile && !carriesHash) {
+        continue;
+      }
+      if (survivingNames.contains(name)) {
+        result.kept().put(file, "another sidecar file names it");
+      } else {
+        modelKept |= !remove(file, result) && isDoomedModel;
+      }
+    }
+    for (Sidecar sidecar : doomed) {
+      if (modelKept) {
+        result.kept().put(sidecar.path(), "its model could not be removed");
+      } else {
+        remove(sidecar.path(), result);
+      }
+    }
+    Path unreadable = folder.resolve(urlHash + ".json");
+    if (Files.exists(unreadable) && !modelKept) {
+      remove(unreadable, result);
+    }
+  }
+
+  private static boolean isWorkingFileOf(String name, String model) {
+    return name.startsWith(model + ".") && isWorkingName(name);
+  }
+
+  private static Optional<Path> plainChild(Path folder, String name) {
+    Path child = folder.resolve(name).normalize();
+    return folder.equals(child.getParent()) ? Optional.of(child) : Optional.empty();
+  }
+
+  private static boolean remove(Path file, Deletion result) {
+    try {
+      if (Files.isDirectory(file)) {
+        return true;
+      }
+      if (Files.deleteIfExists(file)) {
+        result.deleted().add(file);
+      }
+      return true;
+    } catch (IOException e) {
+      result.kept().put(file, String.valueOf(StorageFailures.of(e, file).getMessage()));
+      return false;
+    }
+  }
+
+  private static Path folderOf(Path file) {
+    Path folder = file.getParent();
+    if (folder == null) {
+      throw new IllegalArgumentException("not a file in a folder: " + file);
+    }
+    return folder;
+  }
+
+  /** Whether a file of this suffix is a pickle, which runs code when it is loaded. */
+  public static boolean isPickle(ModelFileName name) {
+    return Set.of("ckpt", "pt", "pth", "bin", "pkl")
+        .contains(name.extension().toLowerCase(Locale.ROOT));
+  }
+}

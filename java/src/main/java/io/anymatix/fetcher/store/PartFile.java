@@ -1,0 +1,401 @@
+package io.anymatix.fetcher.store;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.store.Journal.CoveredRange;
+import io.anymatix.fetcher.store.Journal.Identity;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A file that is being fetched: {@code <final name>.part}, held by one writer, with the notes
+ * beside it that say which of its bytes count (store contract 3).
+ *
+ * <p>Invariants, so that every version that knows parts can go on from ours: a part shorter than
+ * the file is a contiguous prefix; a part of full length counts only with a journal, with a
+ * completion note, or with a hash that proves it. Writes and reads go to offsets and may come from
+ * any thread; everything else is the one holder's.
+ */
+public final class PartFile implements AutoCloseable {
+  /** Below this length starting over is cheaper than a journal. */
+  private static final long SMALLEST_JOURNALED_BYTES = 5L << 20;
+
+  /** A byte far behind any content: locks are mandatory on Windows and would block readers. */
+  private static final long LOCK_POSITION = Long.MAX_VALUE - 1;
+
+  private static final Duration LOCK_POLL = Duration.ofMillis(250);
+
+  private final Path finalPath;
+  private final Path path;
+  private final FileChannel channel;
+  private @Nullable Journal journal;
+
+  private PartFile(Path finalPath, FileChannel channel) {
+    this.finalPath = finalPath;
+    this.path = partOf(finalPath);
+    this.channel = channel;
+  }
+
+  /** Hears that another process holds the part. */
+  @FunctionalInterface
+  public interface HeldListener {
+    /** Called once when the wait begins, with the moment at which it is given up. */
+    void held(Instant until);
+  }
+
+  /**
+   * Takes hold of the part of a final path, creating it empty if there is none, and waits while
+   * another process holds it.
+   *
+   * @throws FetchException {@code busy} after {@code patience}; {@code storage} if it cannot be
+   *     written
+   */
+  static PartFile open(
+      Path finalPath, Duration patience, Cancellation cancellation, HeldListener listener) {
+    Path path = partOf(finalPath);
+    Instant until = Instant.now().plus(patience);
+    boolean told = false;
+    while (true) {
+      cancellation.throwIfCancelled();
+      try {
+        create(path);
+        Object before = key(path);
+        FileChannel channel = openChannel(path);
+        // The former holder may have published the file between our look and our lock: then the
+        // name is gone or another's, and what we hold is the finished model.
+        if (before != null && lock(channel) && before.equals(key(path))) {
+          return new PartFile(finalPath, channel);
+        }
+        channel.close();
+      } catch (IOException e) {
+        throw StorageFailures.of(e, path);
+      }
+      if (Instant.now().isAfter(until)) {
+        throw FetchException.of(
+            FailureKind.BUSY,
+            "Another process has been downloading "
+                + finalPath.getFileName()
+                + " for more than "
+                + patience.toMinutes()
+                + " minutes.");
+      }
+      if (!told) {
+        listener.held(until);
+        told = true;
+      }
+      cancellation.sleep(LOCK_POLL);
+    }
+  }
+
+  static Path partOf(Path finalPath) {
+    return note(finalPath, ".part");
+  }
+
+  static Path completionNote(Path finalPath) {
+    return note(finalPath, ".part.complete");
+  }
+
+  static Path journalOf(Path finalPath) {
+    return note(finalPath, ".part.segments");
+  }
+
+  private static Path note(Path finalPath, String suffix) {
+    return finalPath.resolveSibling(finalPath.getFileName() + suffix);
+  }
+
+  private static void create(Path path) throws IOException {
+    if (!Files.exists(path)) {
+      // NTFS fills a file with zeros up to a late write unless it was created as sparse.
+      try {
+        FileChannel.open(
+                path,
+                StandardOpenOption.CREATE_NEW,
+                StandardOpenOption.SPARSE,
+                StandardOpenOption.WRITE)
+            .close();
+      } catch (FileAlreadyExistsException e) {
+        // Another process was faster; take what it made.
+      }
+    }
+  }
+
+  private static FileChannel openChannel(Path path) throws IOException {
+    return FileChannel.open(
+        path, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+  }
+
+  private static boolean lock(FileChannel channel) throws IOException {
+    try {
+      FileLock lock = channel.tryLock(LOCK_POSITION, 1, false);
+      return lock != null;
+    } catch (OverlappingFileLockException e) {
+      return false;
+    } catch (IOException e) {
+      // A volume without locks: the rename and the hash are what guards the result.
+      return true;
+    }
+  }
+
+  /**
+   * What tells one file from another of the same name; null if there is none. Opening the file a
+   * second time to compare would not do: closing it would drop the lock (POSIX).
+   */
+  private static @Nullable Object key(Path path) throws IOException {
+    try {
+      BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
+      Object key = attributes.fileKey();
+      return key != null ? key : attributes.creationTime();
+    } catch (NoSuchFileException e) {
+      return null;
+    }
+  }
+
+  /** Where the file will be once it is complete. */
+  public Path finalPath() {
+    return finalPath;
+  }
+
+  public Path path() {
+    return path;
+  }
+
+  /**
+   * The bytes of an earlier attempt that belong to this representation; what does not is dropped.
+   *
+   * @param lengthBytes length of the representation, null if unknown
+   */
+  List<CoveredRange> trusted(@Nullable Long lengthBytes, Identity identity) {
+    try {
+      List<CoveredRange> trusted =
+          lengthBytes == null ? List.of() : trustedOf(lengthBytes, identity);
+      if (trusted.isEmpty()) {
+        discard();
+      }
+      return trusted;
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  private List<CoveredRange> trustedOf(long lengthBytes, Identity identity) throws IOException {
+    long present = channel.size();
+    if (present == 0 || present > lengthBytes) {
+      return List.of();
+    }
+    Optional<Journal.Found> found =
+        Journal.read(journalOf(finalPath)).filter(f -> f.lengthBytes() == lengthBytes);
+    Identity origin = found.map(Journal.Found::identity).orElse(null);
+    if (origin != null && !origin.mayBeSame(identity)) {
+      return List.of();
+    }
+    boolean hashKnown = identity.sha256() != null;
+    if (present == lengthBytes) {
+      if (completedSize().filter(size -> size == lengthBytes).isPresent()) {
+        return List.of(new CoveredRange(0, lengthBytes));
+      }
+      if (found.isPresent()) {
+        return found.get().trusted();
+      }
+      return hashKnown ? List.of(new CoveredRange(0, lengthBytes)) : List.of();
+    }
+    if (origin != null) {
+      // A prefix of ours: as far as its journal vouches, since a power cut may have left a gap.
+      return found.get().trusted().stream()
+          .filter(range -> range.first() == 0)
+          .map(range -> new CoveredRange(0, Math.min(present, range.end())))
+          .toList();
+    }
+    boolean worthContinuing = hashKnown || lengthBytes >= SMALLEST_JOURNALED_BYTES;
+    return worthContinuing ? List.of(new CoveredRange(0, present)) : List.of();
+  }
+
+  /**
+   * Begins, or goes on, to write a representation of known length.
+   *
+   * @param trusted what {@link #trusted} found; the journal starts with it
+   * @param inParallel whether writes will come at any offset, so that the file gets its full length
+   */
+  public void begin(
+      long lengthBytes, Identity identity, List<CoveredRange> trusted, boolean inParallel) {
+    try {
+      Files.deleteIfExists(completionNote(finalPath));
+      if (lengthBytes >= SMALLEST_JOURNALED_BYTES) {
+        if (!trusted.isEmpty()) {
+          channel.force(false);
+        }
+        closeJournal();
+        journal = Journal.start(journalOf(finalPath), lengthBytes, identity, trusted);
+      }
+      if (inParallel && channel.size() < lengthBytes) {
+        setLength(lengthBytes);
+      }
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  /** Throws away every byte and note, to start over. */
+  public void discard() {
+    try {
+      closeJournal();
+      Files.deleteIfExists(journalOf(finalPath));
+      Files.deleteIfExists(completionNote(finalPath));
+      channel.truncate(0);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  /** Keeps only the first bytes; the part is a plain prefix afterwards. */
+  public void keepPrefix(long prefixBytes) {
+    try {
+      closeJournal();
+      Files.deleteIfExists(journalOf(finalPath));
+      channel.truncate(prefixBytes);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  /** Writes all remaining bytes at an offset, and notes them in the journal. Any thread. */
+  public void write(ByteBuffer source, long offset) {
+    long position = offset;
+    try {
+      while (source.hasRemaining()) {
+        position += channel.write(source, position);
+      }
+      Journal running = journal;
+      if (running != null) {
+        running.written(offset, position);
+      }
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  /** Reads up to the remaining space of {@code target} at an offset; -1 at the end. Any thread. */
+  public int read(ByteBuffer target, long offset) {
+    try {
+      return channel.read(target, offset);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  /** Current length, in bytes. */
+  public long lengthBytes() {
+    try {
+      return channel.size();
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  /** Forces all data to the disk, then claims {@code covered}. Any thread. */
+  public void checkpoint(List<CoveredRange> covered) {
+    try {
+      channel.force(false);
+      Journal running = journal;
+      if (running != null) {
+        running.checkpoint(covered);
+      }
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  /**
+   * Gives the complete part its final name: data forced, completion noted, renamed. The sidecar
+   * file that follows is the commit mark; until it is there the note says how to write it.
+   */
+  void publish(long lengthBytes, Sha256 sha256, Sidecar sidecar) {
+    try {
+      channel.force(true);
+      writeCompletionNote(lengthBytes, sha256, sidecar);
+      closeJournal();
+      channel.close();
+      AtomicFile.move(path, finalPath);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, finalPath);
+    }
+  }
+
+  private void writeCompletionNote(long lengthBytes, Sha256 sha256, Sidecar sidecar)
+      throws IOException {
+    ObjectNode note = JsonNodeFactory.instance.objectNode();
+    note.put("size", lengthBytes);
+    note.put("completed_at", System.currentTimeMillis() / 1000.0);
+    note.put("sha256", sha256.hex());
+    note.set("sidecar", sidecar.toNote());
+    AtomicFile.replace(completionNote(finalPath), PythonJson.writeLine(note));
+  }
+
+  /** Removes the notes once the sidecar file is written. */
+  static void removeNotes(Path finalPath) throws IOException {
+    Files.deleteIfExists(journalOf(finalPath));
+    Files.deleteIfExists(completionNote(finalPath));
+  }
+
+  /** Lets go of the part; its bytes and notes stay for a resume. */
+  @Override
+  public void close() {
+    try {
+      closeJournal();
+      channel.close();
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  /** Lets go of the part and removes it and its notes. */
+  void delete() {
+    close();
+    try {
+      removeNotes(finalPath);
+      Files.deleteIfExists(path);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  private Optional<Long> completedSize() throws IOException {
+    Path note = completionNote(finalPath);
+    if (!Files.isRegularFile(note)) {
+      return Optional.empty();
+    }
+    return PythonJson.read(Files.readAllBytes(note))
+        .map(json -> json.path("size"))
+        .filter(JsonNode::isIntegralNumber)
+        .map(JsonNode::asLong);
+  }
+
+  private void setLength(long lengthBytes) throws IOException {
+    channel.write(ByteBuffer.wrap(new byte[1]), lengthBytes - 1);
+  }
+
+  private void closeJournal() throws IOException {
+    if (journal != null) {
+      journal.close();
+      journal = null;
+    }
+  }
+}

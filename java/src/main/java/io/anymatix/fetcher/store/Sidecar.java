@@ -1,0 +1,306 @@
+package io.anymatix.fetcher.store;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.anymatix.fetcher.content.Sha256;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributeView;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A sidecar file: the JSON text beside a stored model, named {@code <url hash>.json} (store
+ * contract 2). Keys that we do not know are kept, in their places.
+ *
+ * <p>Nothing in it is believed further than it can be checked: names are used only if they are one
+ * component of the same folder, hashes only by the rules of {@link #provenSha256}.
+ */
+public final class Sidecar {
+  /** A sidecar file holds one version's metadata at most; anything longer is a model's own JSON. */
+  private static final long LONGEST_BYTES = 8 << 20;
+
+  private final Path path;
+  private final ObjectNode json;
+
+  private Sidecar(Path path, ObjectNode json) {
+    this.path = path;
+    this.json = json;
+  }
+
+  /** Where the sidecar file of a url hash lies. */
+  static Path pathIn(Path folder, Sha256 urlHash) {
+    return folder.resolve(urlHash.hex() + ".json");
+  }
+
+  /** Reads a sidecar file; empty if there is none or it is no JSON object. Never throws. */
+  static Optional<Sidecar> read(Path path) {
+    try {
+      if (!Files.isRegularFile(path) || Files.size(path) > LONGEST_BYTES) {
+        return Optional.empty();
+      }
+      return PythonJson.read(Files.readAllBytes(path))
+          .filter(JsonNode::isObject)
+          .map(json -> new Sidecar(path, (ObjectNode) json));
+    } catch (IOException e) {
+      return Optional.empty();
+    }
+  }
+
+  /**
+   * Reads every sidecar file in a folder, for a search. Access times stay as they were: volume
+   * cleaners go by them (store contract 10.32).
+   */
+  static List<Sidecar> scan(Path folder) {
+    List<Sidecar> found = new ArrayList<>();
+    for (Path path : list(folder)) {
+      if (!path.toString().endsWith(".json")) {
+        continue;
+      }
+      try {
+        BasicFileAttributeView times =
+            Files.getFileAttributeView(path, BasicFileAttributeView.class);
+        BasicFileAttributes before = times.readAttributes();
+        read(path).ifPresent(found::add);
+        times.setTimes(null, before.lastAccessTime(), null);
+      } catch (IOException e) {
+        // Gone meanwhile, or somebody else's: it takes no part in the search.
+      }
+    }
+    return found;
+  }
+
+  /** The entries of a folder; none if it cannot be listed. */
+  static List<Path> list(Path folder) {
+    try (var entries = Files.list(folder)) {
+      return entries.sorted().toList();
+    } catch (IOException e) {
+      return List.of();
+    }
+  }
+
+  /**
+   * The sidecar of a file that has just been proven.
+   *
+   * @param storedUrl the url as it may be written down
+   * @param file the stored file, complete
+   * @param sourceSha256 what the source says of the hash
+   * @param originalName the source's whole name
+   * @param data the source's metadata, if it has any
+   * @param sha256 the measured hash
+   */
+  static Sidecar proven(
+      Path path,
+      String storedUrl,
+      Path file,
+      long fileSizeBytes,
+      @Nullable Sha256 sourceSha256,
+      String originalName,
+      @Nullable JsonNode data,
+      Sha256 sha256) {
+    ObjectNode json = JsonNodeFactory.instance.objectNode();
+    json.put("url", storedUrl);
+    json.put("file_name", file.getFileName().toString());
+    json.put("file_size", fileSizeBytes);
+    json.put("remote_sha256", sourceSha256 == null ? null : sourceSha256.hex());
+    json.put("name", originalName);
+    if (data != null) {
+      json.set("data", data);
+    }
+    json.put("sha256", sha256.hex());
+    json.put("verification", "sha256");
+    json.put("verified_size", fileSizeBytes);
+    return new Sidecar(path, json);
+  }
+
+  /** The same facts under another url's name. */
+  Sidecar copyFor(Path otherPath, String storedUrl) {
+    ObjectNode copy = json.deepCopy();
+    copy.remove("linked_names");
+    copy.put("url", storedUrl);
+    return new Sidecar(otherPath, copy);
+  }
+
+  /** A sidecar that was kept in a note until its file has its final name. */
+  static Optional<Sidecar> ofNote(Path path, JsonNode noted) {
+    return noted instanceof ObjectNode object
+        ? Optional.of(new Sidecar(path, object))
+        : Optional.empty();
+  }
+
+  ObjectNode toNote() {
+    return json.deepCopy();
+  }
+
+  Path path() {
+    return path;
+  }
+
+  Path folder() {
+    return Objects.requireNonNull(path.getParent(), "a sidecar file lies in a folder");
+  }
+
+  /** The stored url, or null. */
+  @Nullable String url() {
+    return text("url");
+  }
+
+  /** The named file, if the name is one component; it need not exist. */
+  Optional<Path> file() {
+    String name = text("file_name");
+    boolean oneComponent =
+        name != null
+            && !name.isEmpty()
+            && !name.equals(".")
+            && !name.equals("..")
+            && name.indexOf('/') < 0
+            && name.indexOf('\\') < 0
+            && name.indexOf('\0') < 0;
+    return oneComponent ? Optional.of(folder().resolve(name)) : Optional.empty();
+  }
+
+  /** Display name of the model file. */
+  String name() {
+    String name = text("name");
+    return name == null ? "" : name;
+  }
+
+  /** {@code file_size}, else {@code verified_size}, else null. */
+  @Nullable Long statedBytes() {
+    Long size = count("file_size");
+    return size != null ? size : count("verified_size");
+  }
+
+  boolean hasFileSize() {
+    return count("file_size") != null;
+  }
+
+  void setFileSize(long bytes) {
+    json.put("file_size", bytes);
+  }
+
+  /**
+   * The hash that was measured over the whole file: {@code sha256}, where {@code verification} says
+   * so, or where there is no verification and the file's name carries that hash (store contract
+   * 11.6). Anybody else's claim is no proof.
+   */
+  Optional<Sha256> provenSha256() {
+    Sha256 claimed = claimedSha256();
+    if (claimed == null) {
+      return Optional.empty();
+    }
+    JsonNode verification = json.path("verification");
+    boolean proven =
+        verification.isMissingNode()
+            ? file().map(f -> f.getFileName().toString().contains(claimed.hex())).orElse(false)
+            : verification.asText().equals("sha256");
+    return proven ? Optional.of(claimed) : Optional.empty();
+  }
+
+  /** {@code sha256} whoever claims it, or null. */
+  @Nullable Sha256 claimedSha256() {
+    return Sha256.parse(text("sha256"));
+  }
+
+  /** {@code remote_sha256}, or null. */
+  @Nullable Sha256 sourceSha256() {
+    return Sha256.parse(text("remote_sha256"));
+  }
+
+  /** Whether the stored file was last proven by its length alone. */
+  boolean provenBySizeOnly() {
+    return provenSha256().isEmpty();
+  }
+
+  /** What the source told about the model, or null. */
+  @Nullable JsonNode data() {
+    return json.get("data");
+  }
+
+  List<String> linkedNames() {
+    List<String> names = new ArrayList<>();
+    json.path("linked_names").forEach(name -> names.add(name.asText()));
+    return names;
+  }
+
+  /** Adds a plain name; the list is always the last key. */
+  void addLinkedName(String name) {
+    List<String> names = linkedNames();
+    if (!names.contains(name)) {
+      names.add(name);
+    }
+    json.remove("linked_names");
+    ArrayNode list = json.putArray("linked_names");
+    names.forEach(list::add);
+  }
+
+  /** Records a measured hash and length; keys that were there keep their places. */
+  void prove(Sha256 sha256, long fileSizeBytes) {
+    json.put("file_size", fileSizeBytes);
+    json.put("sha256", sha256.hex());
+    json.put("verification", "sha256");
+    json.put("verified_size", fileSizeBytes);
+  }
+
+  /**
+   * Whether the named file is there and whole, by its length; a sidecar without any length counts
+   * only if the file's own name proves that it was hashed to its end.
+   */
+  boolean isSatisfied() {
+    Optional<Path> file = file();
+    if (file.isEmpty() || !Files.isRegularFile(file.get())) {
+      return false;
+    }
+    try {
+      long actual = Files.size(file.get());
+      Long stated = statedBytes();
+      if (stated != null && actual != stated) {
+        return false;
+      }
+      if (file.get().toString().toLowerCase(Locale.ROOT).endsWith(".json")) {
+        try (InputStream in = Files.newInputStream(file.get())) {
+          return PythonJson.isJson(in);
+        }
+      }
+      if (stated != null) {
+        return true;
+      }
+      return actual > 0 && provenSha256().isPresent();
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  /** Puts this text in the place of whatever the sidecar file held, at once and for good. */
+  void write() throws IOException {
+    AtomicFile.replace(path, PythonJson.write(json));
+  }
+
+  void delete() throws IOException {
+    try {
+      Files.delete(path);
+    } catch (NoSuchFileException e) {
+      // Somebody was faster; it is gone all the same.
+    }
+  }
+
+  private @Nullable String text(String key) {
+    JsonNode value = json.path(key);
+    return value.isTextual() ? value.textValue() : null;
+  }
+
+  private @Nullable Long count(String key) {
+    JsonNode value = json.path(key);
+    return value.isIntegralNumber() && value.canConvertToLong() ? value.longValue() : null;
+  }
+}
