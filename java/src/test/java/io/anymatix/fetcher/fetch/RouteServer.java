@@ -109,8 +109,9 @@ final class RouteServer implements AutoCloseable {
     if (placed != null) {
       placed.release();
     }
-    server.stop(0);
+    // First the handlers: one that still writes would hold the connection that stop() closes.
     handlers.shutdownNow();
+    server.stop(0);
   }
 
   /** A place in a body where the server waits. */
