@@ -390,7 +390,7 @@ class _Jvm:
 
     def _read(self) -> None:
         stdout = cast("IO[bytes]", self._process.stdout)
-        with contextlib.suppress(OSError):
+        with stdout, contextlib.suppress(OSError):
             for line in stdout:
                 try:
                     message = json.loads(line)
@@ -467,7 +467,7 @@ class _LogReader:
         window_ends = 0.0
         lines_in_window = 0
         left_out = 0
-        with contextlib.suppress(OSError):
+        with self._stderr, contextlib.suppress(OSError):
             while line := self._stderr.readline(_LOG_LINE_BYTES):
                 if not line[:1].isspace():
                     self._last_line = line
