@@ -334,7 +334,9 @@ class ComfyUI:
                 "traceback": traceback.format_tb(error.__traceback__),
                 "current_inputs": {name: str(value) for name, value in inputs.items()},
             }
-            run.server_log = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            run.server_log = "".join(
+                traceback.format_exception(type(error), error, error.__traceback__)
+            )
             return False
         finally:
             self._executing = None

@@ -57,7 +57,7 @@ class ComfyStandInTest(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        self.scripted = type("Scripted", (Scripted,), {})
+        self.scripted: Any = type("Scripted", (Scripted,), {})
         nodes = {"Names": Names, "Scripted": self.scripted}
         self.comfy = ComfyUI(Path(folder.name), nodes)
         self.comfy.__enter__()
@@ -173,9 +173,7 @@ class ComfyStandInTest(unittest.TestCase):
     def test_a_node_that_returns_none_fails_obscurely(self) -> None:
         self.scripted.script = staticmethod(lambda value: None)
         run = self.script()
-        self.assertEqual(
-            run.details["exception_message"], "object of type 'NoneType' has no len()"
-        )
+        self.assertEqual(run.details["exception_message"], "object of type 'NoneType' has no len()")
 
     def test_the_progress_bar_tells_the_client_and_checks_for_the_interrupt(self) -> None:
         utils: Any = sys.modules["comfy.utils"]
@@ -230,10 +228,8 @@ class ComfyStandInTest(unittest.TestCase):
         def chained(value: Any) -> Any:
             try:
                 raise ValueError("the secret cause")
-            except ValueError:
-                if value == "hidden":
-                    raise RuntimeError("what happened") from None
-                raise RuntimeError("what happened")
+            except ValueError as cause:
+                raise RuntimeError("what happened") from (None if value == "hidden" else cause)
 
         self.scripted.script = staticmethod(chained)
         run = self.script("open")

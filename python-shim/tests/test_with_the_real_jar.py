@@ -48,9 +48,7 @@ class RealJarTest(ShimTestCase):
         self.comfy = ComfyUI(self.folder, self.pack.NODE_CLASS_MAPPINGS)
         self.comfy.__enter__()
         self.addCleanup(self.comfy.__exit__, None, None, None)
-        self.process = self.sidecar_process(
-            jar=JAR, environ=environment(self.folder / "state")
-        )
+        self.process = self.sidecar_process(jar=JAR, environ=environment(self.folder / "state"))
         self.nodes.sidecar_process = self.process
 
     def prompt(self, url: str, kind: str = "checkpoint", **more: str) -> Prompt:
@@ -135,9 +133,7 @@ class FetchTest(RealJarTest):
 
     def test_the_checkpoint_node_moves_the_token_out_of_the_stored_url(self) -> None:
         url = self.server.serve("/m.safetensors", SMALL) + "?token=SECRET&x=a%20b"
-        prompt = {
-            "1": {"class_type": "AnymatixCheckpointFetcher", "inputs": {"url": url}}
-        }
+        prompt = {"1": {"class_type": "AnymatixCheckpointFetcher", "inputs": {"url": url}}}
         path, _ = self.run_to_success(prompt).outputs["1"]
         self.assertEqual(Path(path).read_bytes(), SMALL)
         self.assertIn("/m.safetensors?x=a+b&token=SECRET", {r[1] for r in self.server.requests})
