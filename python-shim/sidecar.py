@@ -187,16 +187,14 @@ class SidecarProcess:
 
     def _live_jvm(self) -> _Jvm | None:
         started = self._started
-        # A forked child inherits this object, but neither its threads nor the right to end the JVM.
-        if started is None or os.getpid() != self._owner_pid or not started.done():
-            return None
-        if started.exception() is not None:
+        if started is None or not started.done() or started.exception() is not None:
             return None
         jvm = started.result()
         return jvm if jvm.is_alive else None
 
     def _jvm(self, on_update: OnUpdate) -> _Jvm:
         """The running JVM; the first caller has one started, and all wait for it alike."""
+        # A forked child inherits this object, but none of its threads: nobody would answer there.
         if os.getpid() != self._owner_pid:
             raise SidecarError("The sidecar process can only be used by the process that made it.")
         with self._lock:
@@ -390,15 +388,18 @@ class _Jvm:
 
     def _read(self) -> None:
         stdout = cast("IO[bytes]", self._process.stdout)
-        with stdout, contextlib.suppress(OSError):
-            for line in stdout:
-                try:
-                    message = json.loads(line)
-                except ValueError:
-                    log.warning("Not a message: %s", redact(line.decode("utf-8", "replace"))[:200])
-                    continue
-                self._dispatch(message)
-        self._bury()
+        try:
+            with stdout, contextlib.suppress(OSError):
+                for line in stdout:
+                    try:
+                        message = json.loads(line)
+                    except ValueError:
+                        text = redact(line.decode("utf-8", "replace"))
+                        log.warning("Not a message: %s", text[:200])
+                    else:
+                        self._dispatch(message)
+        finally:
+            self._bury()
 
     def _dispatch(self, message: Any) -> None:
         if not isinstance(message, dict):
@@ -407,7 +408,7 @@ class _Jvm:
         self.has_answered = True
         key = message.get("id")
         if message.get("method") == "$/progress":
-            key = message.get("params", {}).get("token")
+            key = message["params"]["token"]
         with self._lock:
             inbox = self._calls.get(key) if isinstance(key, int) else None
             if inbox is not None:
@@ -495,4 +496,5 @@ class _LogReader:
         if not text[0].isspace():
             match = self._LEVEL.search(text[: self._LEVEL_WITHIN_CHARACTERS])
             self._level = self._LEVELS[match.group(1)] if match else logging.INFO
-        log.log(self._level, "%s", text)
+        with contextlib.suppress(Exception):  # somebody's broken handler must not stop the reading
+            log.log(self._level, "%s", text)
