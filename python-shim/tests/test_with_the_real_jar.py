@@ -1,0 +1,324 @@
+"""The nodes, in the stand-in ComfyUI, with the real jar and a server on loopback behind them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+from pathlib import Path
+from typing import Any
+
+from comfy_stand_in import ComfyUI, Prompt, Run
+from range_server import RangeServer
+from support import (
+    JAR,
+    SHIM,
+    WAIT_SECONDS,
+    InThread,
+    ShimTestCase,
+    await_exit,
+    environment,
+    random_bytes,
+    require_jar,
+)
+
+SEED = 20261121
+SMALL = random_bytes(SEED, 100_000)
+LARGE = random_bytes(SEED + 1, 16 * 1024 * 1024)
+"""Large enough to be fetched over several connections."""
+
+
+class RealJarTest(ShimTestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        require_jar()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.server = RangeServer()
+        self.server.__enter__()
+        self.addCleanup(self.server.__exit__, None, None, None)
+        self.comfy = ComfyUI(self.folder, self.pack.NODE_CLASS_MAPPINGS)
+        self.comfy.__enter__()
+        self.addCleanup(self.comfy.__exit__, None, None, None)
+        self.process = self.sidecar_process(jar=JAR, environ=environment(self.folder / "state"))
+        self.nodes.sidecar_process = self.process
+
+    def prompt(self, url: str, kind: str = "checkpoint", **more: str) -> Prompt:
+        """One fetcher node, whose outputs nobody takes."""
+        spec = {"url": url, "type": kind, **more}
+        return {"1": {"class_type": "AnymatixFetcher", "inputs": {"url": spec}}}
+
+    def run_to_success(self, prompt: Prompt) -> Run:
+        run = self.comfy.run(prompt)
+        self.assertEqual(run.status, "success", run.details)
+        return run
+
+    def store(self, kind: str = "checkpoints") -> dict[str, int]:
+        """The files in a folder of the models folder, with their lengths."""
+        folder = self.comfy.models_dir / kind
+        if not folder.exists():
+            return {}
+        return {file.name: file.stat().st_size for file in folder.iterdir()}
+
+
+class FetchTest(RealJarTest):
+    def test_a_fetched_model_is_on_disk_and_its_name_feeds_a_loader(self) -> None:
+        url = self.server.serve("/models/m.safetensors", SMALL)
+        prompt = {
+            **self.prompt(url),
+            "2": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": ["1", 1]}},
+            "3": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}},
+        }
+        run = self.run_to_success(prompt)
+        path, name = run.outputs["1"]
+        self.assertTrue(os.path.isabs(path))
+        self.assertEqual(Path(path).read_bytes(), SMALL)
+        self.assertEqual(Path(path).parent, self.comfy.models_dir / "checkpoints")
+        self.assertEqual(self.comfy.list_models("checkpoints"), [name])
+        self.assertEqual(run.outputs["2"], (SMALL,))
+        self.assertEqual(len([n for n in self.store() if n.endswith(".json")]), 1)
+
+    def test_a_large_model_arrives_whole_and_its_bar_moves_in_the_nodes_own_thread(self) -> None:
+        url = self.server.serve("/l.safetensors", LARGE)
+        thread = InThread(lambda: (self.run_to_success(self.prompt(url)), threading.get_ident()))
+        run, node_thread = thread.result()
+        self.assertEqual(Path(run.outputs["1"][0]).read_bytes(), LARGE)
+        values = self.comfy.progress_of("1")
+        self.assertEqual(values[0], 0)
+        self.assertEqual(values[-1], 1000)
+        self.assertLessEqual(max(values), 1000)
+        self.assertEqual(self.comfy.progress_threads, {node_thread})
+        self.assertEqual(self.comfy.interrupt_checked_in, {node_thread})
+
+    def test_a_model_that_is_there_costs_no_request(self) -> None:
+        url = self.server.serve("/m.safetensors", SMALL)
+        first = self.run_to_success(self.prompt(url)).outputs["1"]
+        requests = len(self.server.requests)
+        self.process.close()
+        self.nodes.sidecar_process = self.sidecar_process(
+            jar=JAR, environ=environment(self.folder / "state")
+        )
+        node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]()
+        self.assertEqual(node.download_model({"url": url, "type": "checkpoint"}), first)
+        self.assertEqual(len(self.server.requests), requests)
+
+    def test_is_changed_is_nan_before_a_hash_after_and_nan_when_the_file_is_gone(self) -> None:
+        url = self.server.serve("/m.safetensors", SMALL)
+        node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]
+        spec = {"url": url, "type": "checkpoint"}
+        self.assertTrue(math.isnan(node.IS_CHANGED(spec)))
+        self.assertEqual(self.server.requests, [])
+        path = self.run_to_success(self.prompt(url)).outputs["1"][0]
+        fingerprint = node.IS_CHANGED(spec)
+        self.assertRegex(fingerprint, "^[0-9a-f]{64}$")
+        self.assertEqual(node.IS_CHANGED(spec), fingerprint)
+        os.remove(path)
+        self.assertTrue(math.isnan(node.IS_CHANGED(spec)))
+
+    def test_the_second_run_finds_the_file_and_the_third_is_cached(self) -> None:
+        prompt = self.prompt(self.server.serve("/m.safetensors", SMALL))
+        self.assertEqual(self.run_to_success(prompt).executed, ["1"])
+        requests = len(self.server.requests)
+        self.assertEqual(self.run_to_success(prompt).executed, ["1"])
+        self.assertEqual(self.run_to_success(prompt).cached, ["1"])
+        self.assertEqual(len(self.server.requests), requests)
+
+    def test_the_checkpoint_node_moves_the_token_out_of_the_stored_url(self) -> None:
+        url = self.server.serve("/m.safetensors", SMALL) + "?token=SECRET&x=a%20b"
+        prompt = {"1": {"class_type": "AnymatixCheckpointFetcher", "inputs": {"url": url}}}
+        path, _ = self.run_to_success(prompt).outputs["1"]
+        self.assertEqual(Path(path).read_bytes(), SMALL)
+        self.assertIn("/m.safetensors?x=a+b&token=SECRET", {r[1] for r in self.server.requests})
+        (sidecar_file,) = (self.comfy.models_dir / "checkpoints").glob("*.json")
+        stored = json.loads(sidecar_file.read_text())
+        self.assertEqual(stored["url"], self.server.url("/m.safetensors") + "?x=a+b")
+        self.assertNotIn("SECRET", "".join(self.logs.texts()))
+
+    def test_a_folder_registered_after_the_start_is_used(self) -> None:
+        self.run_to_success(self.prompt(self.server.serve("/a.safetensors", SMALL)))
+        pid = self.process.pid
+        extra = self.folder / "elsewhere"
+        self.comfy.folder_table["my_models"] = ([str(extra)], set())
+        url = self.server.serve("/b.safetensors", SMALL)
+        path, _ = self.run_to_success(self.prompt(url, "my_models")).outputs["1"]
+        self.assertEqual(Path(path).parent, extra)
+        self.assertEqual(self.process.pid, pid)
+
+    def test_a_plain_name_is_what_the_loader_gets(self) -> None:
+        url = self.server.serve("/m.safetensors", SMALL)
+        run = self.run_to_success(self.prompt(url, "vae", name="kind.safetensors"))
+        self.assertEqual(run.outputs["1"][1], "kind.safetensors")
+
+    def test_fetches_from_many_threads_share_one_process(self) -> None:
+        urls = [self.server.serve(f"/{n}.safetensors", SMALL[n:]) for n in range(8)]
+        node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]
+
+        def fetch(url: str) -> Any:
+            return node().download_model({"url": url, "type": "lora"})
+
+        calls = [InThread(lambda url=url: fetch(url)) for url in urls]  # type: ignore[misc]
+        for n, call in enumerate(calls):
+            path, _ = call.result()
+            self.assertEqual(Path(path).read_bytes(), SMALL[n:])
+        started = [text for text in self.logs.texts() if "started with Java" in text]
+        self.assertEqual(len(started), 1)
+
+
+class FailureTest(RealJarTest):
+    def failure(self, prompt: Prompt) -> dict[str, Any]:
+        run = self.comfy.run(prompt)
+        self.assertEqual(run.status, "execution_error")
+        self.assertNotIn("RpcError", run.server_log)
+        return run.details
+
+    def test_a_missing_file_is_told_in_the_expected_shape(self) -> None:
+        url = self.server.url("/gone.safetensors")
+        message = self.failure(self.prompt(url))["exception_message"]
+        first, last = message.split("\n")
+        self.assertRegex(first, r"^Failed to download checkpoint model: .*404.*\.")
+        self.assertEqual(last, f"URL: {url}")
+        self.assertEqual(self.store(), {})
+
+    def test_an_unknown_type_is_named(self) -> None:
+        url = self.server.serve("/m.safetensors", SMALL)
+        message = self.failure(self.prompt(url, "nonsense"))["exception_message"]
+        self.assertTrue(message.startswith("Failed to download nonsense model: "), message)
+        self.assertTrue(message.endswith(f"\nURL: {url}"), message)
+        self.assertEqual(self.server.requests, [])
+
+    def test_no_token_appears_in_an_error_or_in_the_log(self) -> None:
+        url = self.server.refuse("/m.safetensors", 403)
+        details = self.failure(self.prompt(url, auth="token=SECRET"))
+        self.assertNotIn("SECRET", details["exception_message"])
+        self.assertNotIn("SECRET", "".join(details["traceback"]))
+        self.assertNotIn("SECRET", "".join(self.logs.texts()))
+
+    def test_the_process_goes_on_after_a_failure(self) -> None:
+        self.failure(self.prompt(self.server.url("/gone.safetensors")))
+        pid = self.process.pid
+        self.run_to_success(self.prompt(self.server.serve("/m.safetensors", SMALL)))
+        self.assertEqual(self.process.pid, pid)
+
+
+class StopTest(RealJarTest):
+    def test_stop_in_mid_fetch_interrupts_within_a_second_and_keeps_the_part(self) -> None:
+        url = self.server.serve("/l.safetensors", LARGE)
+        hold = self.server.hold("/l.safetensors", 8 * 1024 * 1024)
+        running = InThread(lambda: self.comfy.run(self.prompt(url)))
+        self.assertTrue(hold.reached.wait(WAIT_SECONDS))
+        pressed_at = time.monotonic()
+        self.comfy.press_stop()
+        run = running.result()
+        # 50 ms until it is seen, a second at most until the process has answered.
+        self.assertLess(time.monotonic() - pressed_at, 1.3)
+        self.assertEqual(run.status, "execution_interrupted")
+        self.assertEqual(run.details["node_id"], "1")
+        self.assertTrue([name for name in self.store() if name.endswith(".part")], self.store())
+        self.assertEqual(self.comfy.list_models("checkpoints"), [])
+
+        sent = self.server.bytes_sent("/l.safetensors")
+        hold.released.set()
+        path, _ = self.run_to_success(self.prompt(url)).outputs["1"]
+        self.assertEqual(Path(path).read_bytes(), LARGE)
+        self.assertLess(self.server.bytes_sent("/l.safetensors") - sent, len(LARGE))
+
+    def test_stop_before_any_byte_interrupts_as_well(self) -> None:
+        url = self.server.serve("/m.safetensors", SMALL)
+        hold = self.server.hold("/m.safetensors", 0)
+        running = InThread(lambda: self.comfy.run(self.prompt(url)))
+        self.assertTrue(hold.reached.wait(WAIT_SECONDS))
+        self.comfy.press_stop()
+        self.assertEqual(running.result().status, "execution_interrupted")
+
+
+@unittest.skipIf(sys.platform == "win32", "there is no kill -9")
+class KillTest(RealJarTest):
+    def test_a_killed_jvm_is_replaced_and_the_fetch_goes_on(self) -> None:
+        url = self.server.serve("/l.safetensors", LARGE)
+        hold = self.server.hold("/l.safetensors", 12 * 1024 * 1024)
+        running = InThread(lambda: self.run_to_success(self.prompt(url)))
+        self.assertTrue(hold.reached.wait(WAIT_SECONDS))
+        first = self.process.pid
+        os.kill(first, signal.SIGKILL)
+        self.logs.wait_for("was ended by signal 9; starting a new one")
+        hold.released.set()
+        path, _ = running.result().outputs["1"]
+        self.assertEqual(Path(path).read_bytes(), LARGE)
+        self.assertNotEqual(self.process.pid, first)
+
+    def test_closing_in_mid_fetch_ends_the_jvm_and_keeps_the_part(self) -> None:
+        url = self.server.serve("/l.safetensors", LARGE)
+        hold = self.server.hold("/l.safetensors", 8 * 1024 * 1024)
+        running = InThread(lambda: self.comfy.run(self.prompt(url)))
+        self.assertTrue(hold.reached.wait(WAIT_SECONDS))
+        pid = self.process.pid
+        self.process.close()
+        self.assertTrue(await_exit(pid, 0))
+        self.assertEqual(running.result().status, "execution_error")
+        self.assertTrue([name for name in self.store() if name.endswith(".part")], self.store())
+
+    def test_a_jvm_does_not_outlive_its_killed_parent(self) -> None:
+        url = self.server.serve("/l.safetensors", LARGE)
+        hold = self.server.hold("/l.safetensors", 8 * 1024 * 1024)
+        pack = self.folder / "pack"
+        pack.mkdir()
+        for source in SHIM.glob("*.py"):
+            shutil.copy(source, pack)
+        script = f"""if True:
+            import sys
+            from pathlib import Path
+            sys.path.insert(0, {str(self.folder)!r})
+            from pack.sidecar import SidecarProcess
+            process = SidecarProcess(Path({str(pack)!r}), jar=Path({str(JAR)!r}))
+            settings = {{"modelsDir": {str(self.comfy.models_dir)!r}}}
+            def tell(progress):
+                if process.pid:
+                    print(process.pid, flush=True)
+            params = {{"url": {url!r}, "type": "checkpoint"}}
+            process.request("fetch", params, settings=settings, on_update=tell)
+            """
+        parent = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            env=environment(self.folder / "state"),
+        )
+        self.addCleanup(parent.wait)
+        self.addCleanup(parent.kill)
+        assert parent.stdout is not None
+        with parent.stdout as output:
+            pid = int(output.readline())
+            self.assertTrue(hold.reached.wait(WAIT_SECONDS))
+            parent.kill()
+            self.assertTrue(await_exit(pid, 2.0), f"{pid} outlived its parent")
+
+
+class FloodTest(RealJarTest):
+    @unittest.skipIf(sys.platform == "win32", "the stand-in Java is a script")
+    def test_a_real_fetch_passes_through_a_flood_on_stderr(self) -> None:
+        java_runtime = sys.modules[f"{self.pack.__name__}.java_runtime"]
+        environ = environment(self.folder / "state")
+        real = java_runtime.find_java(SHIM, environ).executable
+        flooding = self.folder / "jdk" / "bin" / "java"
+        flooding.parent.mkdir(parents=True)
+        flooding.write_text(
+            f"#!/bin/sh\nyes 'INFO flood' | head -n 500000 >&2 &\nexec '{real}' \"$@\"\n"
+        )
+        flooding.chmod(0o755)
+        (flooding.parent.parent / "release").write_text('JAVA_VERSION="17"\n')
+        environ["ANYMATIX_JAVA"] = str(flooding)
+        self.nodes.sidecar_process = self.sidecar_process(jar=JAR, environ=environ)
+        url = self.server.serve("/m.safetensors", SMALL)
+        path, _ = self.run_to_success(self.prompt(url)).outputs["1"]
+        self.assertEqual(Path(path).read_bytes(), SMALL)
+
+
+if __name__ == "__main__":
+    unittest.main()
