@@ -1,66 +1,626 @@
 package io.anymatix.fetcher.fetch;
 
 import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.Redactor;
+import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.failure.CancelledException;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.failure.InvalidParamsException;
+import io.anymatix.fetcher.fetch.Download.Work;
+import io.anymatix.fetcher.fetch.FetchResult.Outcome;
+import io.anymatix.fetcher.fetch.FetchResult.Strategy;
+import io.anymatix.fetcher.fetch.FetchResult.Verification;
+import io.anymatix.fetcher.fetch.Progress.Phase;
+import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RetryPolicy;
+import io.anymatix.fetcher.source.Credentials;
+import io.anymatix.fetcher.source.Sources;
+import io.anymatix.fetcher.store.ContentCheck;
+import io.anymatix.fetcher.store.ModelFileName;
+import io.anymatix.fetcher.store.ModelFolders;
+import io.anymatix.fetcher.store.ModelStore;
+import io.anymatix.fetcher.store.ModelStore.Stored;
+import io.anymatix.fetcher.store.PartFile;
+import io.anymatix.fetcher.transfer.Throttle;
+import io.anymatix.fetcher.transfer.Transfer;
+import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Fetches models; one object serves the whole process. All methods may be called from any thread.
+ *
+ * <p>{@link #bring} is the main path, in the order in which it happens: look on the disk, ask the
+ * source, look for the same bytes under another name, transfer, prove, publish.
  */
-@SuppressWarnings("DoNotCallSuggester")
 public final class Fetcher implements AutoCloseable {
-  public Fetcher(Config config) {}
+  private static final Logger log = LoggerFactory.getLogger(Fetcher.class);
 
-  /** Replaces the model folders; running downloads go on. */
+  /** Another process that downloads the same file is waited for this long. */
+  private static final Duration BUSY_PATIENCE = Duration.ofMinutes(30);
+
+  private static final Duration CLOSE_PATIENCE = Duration.ofMillis(1500);
+  private static final int DEFAULT_PARALLEL_FILES = 4;
+
+  /** More connections for one file than any server likes. */
+  private static final int MOST_CONNECTIONS = 64;
+
+  private final Config config;
+  private final RemoteReader reader;
+  private final Credentials credentials;
+  private final Sources sources;
+  private final ModelStore store = new ModelStore();
+  private final Throttle throttle = new Throttle();
+  private final ExecutorService executor = Executors.newCachedThreadPool(Fetcher::thread);
+  private final Map<Object, Shared> running = new ConcurrentHashMap<>();
+
+  private volatile ModelFolders folders;
+  private volatile Options options;
+
+  /** A fetch that runs, for all callers who want exactly this. */
+  private record Shared(Work work, CompletableFuture<FetchResult> result) {}
+
+  /** A request, understood: where it goes and under which names it may be there. */
+  private record Order(
+      FetchRequest request,
+      ModelStore.Key key,
+      ModelFolders.Place place,
+      List<Path> adoptDirs,
+      @Nullable Sha256 wanted,
+      @Nullable String plainName) {}
+
+  public Fetcher(Config config) {
+    this.config = config;
+    this.reader = new RemoteReader(config);
+    this.credentials = new Credentials(System.getenv());
+    this.sources = new Sources(reader, credentials);
+    this.folders = new ModelFolders(config.modelsDir(), config.folders(), List.of());
+    this.options =
+        new Options(
+            config.maxBytesPerSecond(),
+            config.maxConnections(),
+            DEFAULT_PARALLEL_FILES,
+            config.offline());
+    throttle.limit(config.maxBytesPerSecond());
+  }
+
+  private static Thread thread(Runnable task) {
+    Thread thread = new Thread(task, "fetch");
+    thread.setDaemon(true);
+    return thread;
+  }
+
+  /**
+   * Replaces the model folders; running downloads go on. A request that names no folder at all
+   * leaves those of the process's start.
+   *
+   * @throws InvalidParamsException for a folder that is relative or may hold code
+   */
   public void setRoots(RootsRequest roots) {
-    throw new IllegalStateException("skeleton");
+    Path modelsDir =
+        roots.modelsDir() == null ? null : ModelFolders.absolute(roots.modelsDir(), "modelsDir");
+    Map<String, List<Path>> table =
+        roots.folders() == null ? Map.of() : ModelFolders.table(roots.folders());
+    List<Path> adoptDirs =
+        roots.adoptDirs() == null
+            ? List.of()
+            : roots.adoptDirs().stream().map(d -> ModelFolders.absolute(d, "adoptDirs")).toList();
+    folders =
+        modelsDir == null && table.isEmpty()
+            ? new ModelFolders(config.modelsDir(), config.folders(), adoptDirs)
+            : new ModelFolders(modelsDir, table, adoptDirs);
   }
 
-  /** Brings one file to disk, or finds it there. Blocks until it is there, or throws. */
+  /**
+   * Brings one file to disk, or finds it there. Blocks until it is there; callers who want the same
+   * file at the same time share one transfer, which goes on until the last of them gives up.
+   *
+   * @throws InvalidParamsException if the request makes no sense
+   * @throws FetchException if the file can't be had; what was received is kept for a resume
+   * @throws CancelledException after {@link Download#cancel}
+   */
   public FetchResult fetch(FetchRequest request, Download download) {
-    throw new IllegalStateException("skeleton");
+    Order order = order(request);
+    Object sameWish = List.of(order.place().target(), request);
+    while (true) {
+      Shared shared =
+          running.computeIfAbsent(sameWish, w -> new Shared(new Work(), new CompletableFuture<>()));
+      if (!shared.work().join()) {
+        running.remove(sameWish, shared);
+        continue;
+      }
+      download.shows(shared.work());
+      if (!shared.result().isDone()) {
+        startOnce(sameWish, shared, order);
+      }
+      return await(shared, download);
+    }
   }
 
-  /** The url hash if the file is present and whole, else null. No network, no hashing. */
+  private void startOnce(Object sameWish, Shared shared, Order order) {
+    if (!shared.work().claim()) {
+      return;
+    }
+    executor.execute(
+        () -> {
+          try {
+            FetchResult result = bring(order, shared.work());
+            running.remove(sameWish, shared);
+            shared.result().complete(result);
+          } catch (RuntimeException | Error e) {
+            running.remove(sameWish, shared);
+            shared.result().completeExceptionally(e);
+          }
+        });
+  }
+
+  private static FetchResult await(Shared shared, Download download) {
+    CompletableFuture<FetchResult> mine = shared.result().copy();
+    var registration =
+        download
+            .cancellation()
+            .onCancel(() -> mine.completeExceptionally(new CancelledException()));
+    try {
+      return mine.join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw e;
+    } finally {
+      registration.close();
+      shared.work().leave();
+      if (download.cancellation().isCancelled()) {
+        awaitQuietly(shared);
+      }
+    }
+  }
+
+  /** Gives a cancelled transfer a moment to leave its part file in order. */
+  private static void awaitQuietly(Shared shared) {
+    if (shared.work().cancellation.isCancelled()) {
+      shared
+          .result()
+          .handle((result, error) -> true)
+          .completeOnTimeout(true, 800, TimeUnit.MILLISECONDS)
+          .join();
+    }
+  }
+
+  private Order order(FetchRequest request) {
+    String url = requireUrl(request.url());
+    ModelFolders known = folders;
+    ModelFolders.Place place = known.place(request.type(), request.dir());
+    Sha256 wanted = Sha256.parse(request.sha256());
+    if (wanted == null && request.sha256() != null && !request.sha256().isEmpty()) {
+      throw new InvalidParamsException("\"sha256\" is not 64 hexadecimal digits.");
+    }
+    if (request.connections() != null && request.connections() < 1) {
+      throw new InvalidParamsException("\"connections\" must be at least 1.");
+    }
+    String plainName =
+        request.name() == null || request.name().isEmpty()
+            ? null
+            : ModelFileName.requirePlain(request.name());
+    if (request.auth() != null) {
+      learnSecrets(request.auth());
+    }
+    return new Order(
+        request,
+        ModelStore.Key.of(url, request.auth()),
+        place,
+        known.adoptDirs(),
+        wanted,
+        plainName);
+  }
+
+  /** The values of a query tail are secrets, whatever they are called. */
+  private static void learnSecrets(String auth) {
+    for (String pair : auth.split("&", -1)) {
+      Redactor.learn(pair.substring(pair.indexOf('=') + 1));
+    }
+  }
+
+  private static String requireUrl(@Nullable String url) {
+    if (url == null || url.isBlank()) {
+      throw new InvalidParamsException("\"url\" is missing or empty.");
+    }
+    return url;
+  }
+
+  /** One fetch from the first look to the last byte. */
+  private FetchResult bring(Order order, Work work) {
+    long startedNanos = System.nanoTime();
+    Outcome outcome = Outcome.PRESENT;
+    Optional<Stored> present = present(order, work);
+    if (present.isEmpty()) {
+      outcome = Outcome.ADOPTED;
+      work.phase = Phase.ADOPTING;
+      present = store.adoptUnmeasured(order.key(), order.place(), work.cancellation, hashed(work));
+    }
+    if (present.isPresent()) {
+      return result(order, work, present.get(), outcome, null, startedNanos);
+    }
+    if (options.offline()) {
+      throw FetchException.because(
+              FailureKind.OFFLINE, "Offline, and the file is not on this disk yet.")
+          .url(Redactor.url(order.key().base()))
+          .build();
+    }
+    work.phase = Phase.RESOLVING;
+    RemoteFile remote = resolve(order, work);
+    ModelFileName name = ModelFileName.of(remote.contentDisposition(), order.key().effective());
+    refusePickle(name, remote);
+    work.fileName = name.original();
+    work.totalBytes = remote.lengthBytes();
+
+    ModelStore.Origin origin =
+        new ModelStore.Origin(order.key(), name, remote.sha256(), remote.metadata());
+    Sha256 wanted = order.wanted() != null ? order.wanted() : remote.sha256();
+    if (wanted != null) {
+      work.phase = Phase.ADOPTING;
+      Optional<Stored> adopted =
+          store.adopt(
+              origin,
+              wanted,
+              remote.lengthBytes(),
+              order.place(),
+              order.adoptDirs(),
+              work.cancellation,
+              hashed(work));
+      if (adopted.isPresent()) {
+        return result(order, work, adopted.get(), Outcome.ADOPTED, null, startedNanos);
+      }
+    }
+    return download(order, work, remote, origin, wanted, startedNanos);
+  }
+
+  /**
+   * The file on the disk, if it is whole and, where the caller states a hash, proven to have it.
+   */
+  private Optional<Stored> present(Order order, Work work) {
+    Optional<Stored> present = store.find(order.key(), order.place());
+    Sha256 wanted = order.wanted();
+    if (present.isEmpty() || wanted == null) {
+      return present;
+    }
+    Stored stored = present.get();
+    if (stored.provenSha256().filter(wanted::equals).isPresent()) {
+      return present;
+    }
+    work.phase = Phase.VERIFYING;
+    work.totalBytes = stored.lengthBytes();
+    return present.filter(s -> store.prove(s, wanted, work.cancellation, hashed(work)));
+  }
+
+  private static LongConsumer hashed(Work work) {
+    return work.counters::hashed;
+  }
+
+  private RemoteFile resolve(Order order, Work work) {
+    return RetryPolicy.run(
+        () ->
+            sources.resolve(
+                order.key().base(),
+                order.key().effective().text(),
+                order.request().auth(),
+                work.cancellation),
+        work.cancellation,
+        work.counters::waiting);
+  }
+
+  private void refusePickle(ModelFileName name, RemoteFile remote) {
+    if (config.refusePickle() && ModelStore.isPickle(name)) {
+      throw FetchException.because(
+              FailureKind.POLICY,
+              name.original() + " is a pickle, which runs code when it is loaded; it was refused.")
+          .hint("Look for the same model as .safetensors.")
+          .url(remote.location().redacted())
+          .build();
+    }
+  }
+
+  private FetchResult download(
+      Order order,
+      Work work,
+      RemoteFile remote,
+      ModelStore.Origin origin,
+      @Nullable Sha256 wanted,
+      long startedNanos) {
+    if (remote.lengthBytes() != null) {
+      store.requireSpace(order.place().target(), remote.lengthBytes());
+    }
+    PartFile part =
+        store.openPart(
+            origin.name(),
+            order.place(),
+            BUSY_PATIENCE,
+            work.cancellation,
+            until -> work.counters.waiting("Another process is downloading this file.", until));
+    work.counters.waiting(null, null);
+    try (part) {
+      Optional<Stored> byAnotherProcess = present(order, work);
+      if (byAnotherProcess.isPresent()) {
+        part.delete();
+        return result(order, work, byAnotherProcess.get(), Outcome.PRESENT, null, startedNanos);
+      }
+      work.phase = Phase.FETCHING;
+      Transfer.Result transferred = transfer(order, work, remote, part);
+      work.phase = Phase.VERIFYING;
+      work.totalBytes = transferred.lengthBytes();
+      if (wanted != null
+          && !wanted.equals(transferred.sha256())
+          && work.counters.reusedBytes() > 0) {
+        // What an earlier attempt left may have been of other content; the source is asked afresh.
+        log.info("{}: the resumed bytes do not fit, starting over", origin.name().original());
+        part.discard();
+        work.phase = Phase.FETCHING;
+        transferred = transfer(order, work, remote, part);
+      }
+      verify(part, origin, remote, wanted, transferred);
+      Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
+      Stored stored = store.publish(part, origin, transferred.lengthBytes(), transferred.sha256());
+      return result(order, work, stored, outcome, transferred, startedNanos);
+    }
+  }
+
+  private Transfer.Result transfer(Order order, Work work, RemoteFile remote, PartFile part) {
+    Integer asked = order.request().connections();
+    int connections = Math.min(MOST_CONNECTIONS, asked != null ? asked : options.maxConnections());
+    return new Transfer(
+            reader,
+            remote,
+            () -> resolve(order, work),
+            part,
+            connections,
+            work.counters,
+            throttle,
+            work.cancellation,
+            executor)
+        .run();
+  }
+
+  /** Nothing gets a final name before this: length and hash as promised, and a model's content. */
+  private void verify(
+      PartFile part,
+      ModelStore.Origin origin,
+      RemoteFile remote,
+      @Nullable Sha256 wanted,
+      Transfer.Result transferred) {
+    Sha256 actual = transferred.sha256();
+    if (wanted != null && !wanted.equals(actual)) {
+      part.delete();
+      throw FetchException.because(
+              FailureKind.INTEGRITY,
+              origin.name().original()
+                  + " has the SHA-256 "
+                  + actual
+                  + ", but "
+                  + wanted
+                  + " was promised.")
+          .url(remote.location().redacted())
+          .fact("expectedSha256", wanted.hex())
+          .fact("actualSha256", actual.hex())
+          .build();
+    }
+    boolean vouchedFor = actual.equals(remote.sha256());
+    try {
+      ContentCheck.check(
+          part,
+          origin.name(),
+          transferred.lengthBytes(),
+          !vouchedFor && !config.acceptAnyContent());
+    } catch (FetchException e) {
+      part.delete();
+      throw e.at(remote.location().redacted());
+    }
+  }
+
+  private FetchResult result(
+      Order order,
+      Work work,
+      Stored stored,
+      Outcome outcome,
+      Transfer.@Nullable Result transferred,
+      long startedNanos) {
+    Path named =
+        order.plainName() == null ? stored.file() : store.linkPlainName(stored, order.plainName());
+    work.fileName = stored.file().getFileName().toString();
+    return new FetchResult(
+        stored.file().toString(),
+        stored.file().getFileName().toString(),
+        order.place().relativeName(named),
+        stored.lengthBytes(),
+        stored.provenSha256().map(Sha256::hex).orElse(null),
+        stored.sidecarPath().toString(),
+        order.key().urlHash().hex(),
+        outcome,
+        strategy(transferred),
+        verification(order, stored),
+        work.counters.transferredBytes(),
+        outcome == Outcome.RESUMED ? work.counters.reusedBytes() : 0,
+        TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos),
+        work.counters.retries(),
+        List.of(),
+        stored.data());
+  }
+
+  private static Strategy strategy(Transfer.@Nullable Result transferred) {
+    if (transferred == null) {
+      return Strategy.NONE;
+    }
+    if (transferred.connections() <= 1) {
+      return Strategy.SINGLE;
+    }
+    return transferred.http2() ? Strategy.PARALLEL_H2 : Strategy.PARALLEL;
+  }
+
+  private static Verification verification(Order order, Stored stored) {
+    if (stored.provenSha256().isEmpty()) {
+      return Verification.SIZE;
+    }
+    if (order.wanted() != null) {
+      return Verification.SHA256_CALLER;
+    }
+    return stored.isSourceProven() ? Verification.SHA256_SOURCE : Verification.SHA256_COMPUTED;
+  }
+
+  /**
+   * The url hash if the file is present and whole, else null. No network, no hashing.
+   *
+   * @throws InvalidParamsException if the request makes no sense
+   */
   public @Nullable String fingerprint(FetchRequest request) {
-    throw new IllegalStateException("skeleton");
+    ModelStore.Key key = ModelStore.Key.of(requireUrl(request.url()), request.auth());
+    ModelFolders.Place place = folders.place(request.type(), request.dir());
+    return store.isPresent(key, place) ? key.urlHash().hex() : null;
   }
 
-  /** What the server says about a url, without downloading it. */
+  /**
+   * What the server says about a url, without downloading it.
+   *
+   * @throws FetchException if it says nothing useful
+   */
   public ProbeResult probe(String url, @Nullable String auth) {
-    throw new IllegalStateException("skeleton");
+    requireUrl(url);
+    ModelStore.Key key = ModelStore.Key.of(url, auth);
+    if (auth != null) {
+      learnSecrets(auth);
+    }
+    if (options.offline()) {
+      throw FetchException.because(FailureKind.OFFLINE, "Offline: no server can be asked.")
+          .url(Redactor.url(url))
+          .build();
+    }
+    Work work = new Work();
+    RemoteFile remote =
+        RetryPolicy.run(
+            () -> sources.resolve(url, key.effective().text(), auth, work.cancellation),
+            work.cancellation,
+            work.counters::waiting);
+    HttpUrl location = remote.location();
+    return new ProbeResult(
+        remote.source(),
+        location.redacted(),
+        ModelFileName.of(remote.contentDisposition(), key.effective()).original(),
+        remote.lengthBytes(),
+        remote.rangesProven(),
+        remote.rangeEvidence(),
+        remote.httpVersion(),
+        remote.validator().entityTag(),
+        remote.validator().lastModified(),
+        remote.sha256() == null ? null : remote.sha256().hex());
   }
 
-  /** Removes what a url left in the store. */
+  /**
+   * Removes what a url left in the store: in the folders of a type, in one folder, or in all.
+   *
+   * @throws InvalidParamsException if the request makes no sense
+   */
   public DeleteResult delete(String url, @Nullable String type, @Nullable String dir) {
-    throw new IllegalStateException("skeleton");
+    requireUrl(url);
+    boolean anywhere = (type == null || type.isEmpty()) && (dir == null || dir.isEmpty());
+    ModelFolders known = folders;
+    List<Path> searched = anywhere ? known.all() : known.place(type, dir).searched();
+    ModelStore.Deletion deletion = store.delete(url, searched);
+    return new DeleteResult(
+        deletion.deleted().stream().map(Path::toString).toList(),
+        deletion.kept().entrySet().stream()
+            .map(kept -> new DeleteResult.Kept(kept.getKey().toString(), kept.getValue()))
+            .toList());
   }
 
-  /** Holds a token in memory; null leaves it as it is, an empty text clears it. */
-  public CredentialsHeld setCredentials(CredentialsRequest credentials) {
-    throw new IllegalStateException("skeleton");
+  /** Holds tokens in memory, or clears them. */
+  public CredentialsHeld setCredentials(CredentialsRequest request) {
+    if (request.setCivitai()) {
+      credentials.set(Credentials.Site.CIVITAI, request.civitai());
+    }
+    if (request.setHuggingface()) {
+      credentials.set(Credentials.Site.HUGGING_FACE, request.huggingface());
+    }
+    return new CredentialsHeld(
+        credentials.isHeld(Credentials.Site.CIVITAI),
+        credentials.isHeld(Credentials.Site.HUGGING_FACE));
   }
 
-  /** Changes what may be changed while running; null leaves a value as it is. */
-  public Options setOptions(OptionsRequest options) {
-    throw new IllegalStateException("skeleton");
+  /**
+   * Changes what may be changed while running; null leaves a value as it is, a limit of 0 lifts it.
+   *
+   * @throws InvalidParamsException for a value out of range
+   */
+  public synchronized Options setOptions(OptionsRequest request) {
+    Options before = options;
+    Long limit = before.maxBytesPerSecond();
+    if (request.maxBytesPerSecond() != null) {
+      requireRange(request.maxBytesPerSecond(), 0, Long.MAX_VALUE, "maxBytesPerSecond");
+      limit = request.maxBytesPerSecond() == 0 ? null : request.maxBytesPerSecond();
+    }
+    int connections = before.maxConnections();
+    if (request.maxConnections() != null) {
+      requireRange(request.maxConnections(), 1, MOST_CONNECTIONS, "maxConnections");
+      connections = request.maxConnections();
+    }
+    int files = before.maxParallelFiles();
+    if (request.maxParallelFiles() != null) {
+      requireRange(request.maxParallelFiles(), 1, MOST_CONNECTIONS, "maxParallelFiles");
+      files = request.maxParallelFiles();
+    }
+    boolean offline = request.offline() != null ? request.offline() : before.offline();
+    options = new Options(limit, connections, files, offline);
+    throttle.limit(limit);
+    return options;
   }
 
-  /** Downloads that run, and callers that wait for a download of the same file. */
+  private static void requireRange(long value, long least, long most, String name) {
+    if (value < least || value > most) {
+      throw new InvalidParamsException(
+          "\"" + name + "\" must be from " + least + " to " + most + ", not " + value + ".");
+    }
+  }
+
+  /** Downloads that run. */
   public Activity activity() {
-    throw new IllegalStateException("skeleton");
+    int waiting =
+        (int) running.values().stream().filter(s -> s.work().counters.waiting() != null).count();
+    return new Activity(running.size() - waiting, waiting);
   }
 
-  /** Cancels every download, waits at most a second until part files are resumable. */
+  /**
+   * Cancels every download and waits, a second and a half at most, until all parts are resumable.
+   */
   @Override
   public void close() {
-    throw new IllegalStateException("skeleton");
+    running.values().forEach(shared -> shared.work().cancellation.cancel());
+    executor.shutdown();
+    try {
+      if (!executor.awaitTermination(CLOSE_PATIENCE.toMillis(), TimeUnit.MILLISECONDS)) {
+        log.warn("a download did not end in time; its part file is resumable all the same");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    reader.close();
   }
 
   /** Model folders as {@code initialize} names them; absolute paths. */
   public record RootsRequest(
       @Nullable String modelsDir,
-      java.util.@Nullable Map<String, List<String>> folders,
+      @Nullable Map<String, List<String>> folders,
       @Nullable List<String> adoptDirs) {}
 
   /** The result of a probe, as the protocol names it. */

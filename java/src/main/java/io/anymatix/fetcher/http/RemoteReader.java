@@ -165,6 +165,11 @@ public final class RemoteReader implements AutoCloseable {
     }
   }
 
+  /** The failure that an answer's status stands for; for a status that is no success. */
+  public static FetchException failureOf(Answer answer) {
+    return StatusKinds.ofStatus(answer);
+  }
+
   /**
    * Asks for the first byte alone: the one way to learn what a server really does with ranges.
    *

@@ -20,6 +20,7 @@ public final class Credentials {
     CIVITAI("CIVITAI_API_TOKEN", "CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVIT_TOKEN"),
     HUGGING_FACE("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN");
 
+    @SuppressWarnings("ImmutableEnumChecker") // made by List.of
     private final List<String> variables;
 
     Site(String... variables) {

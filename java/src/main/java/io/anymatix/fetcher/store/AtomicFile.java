@@ -27,6 +27,11 @@ final class AtomicFile {
 
   /** Writes {@code text} as UTF-8 and puts it in the place of {@code target}. */
   static void replace(Path target, String text) throws IOException {
+    replace(target, text, true);
+  }
+
+  /** The same; with {@code forced} false a power cut may leave anything. */
+  static void replace(Path target, String text, boolean forced) throws IOException {
     // Never a name that ends in .json: another program's scan must not take it for a sidecar file.
     Path temporary =
         target.resolveSibling(target.getFileName() + "." + Long.toString(randomId(), 36) + ".tmp");
@@ -37,16 +42,26 @@ final class AtomicFile {
         while (bytes.hasRemaining()) {
           channel.write(bytes);
         }
-        channel.force(true);
+        if (forced) {
+          channel.force(true);
+        }
       }
       move(temporary, target);
+      if (forced) {
+        forceFolder(target.toAbsolutePath().getParent());
+      }
     } finally {
       Files.deleteIfExists(temporary);
     }
   }
 
-  /** Renames {@code source} over {@code target} in the same folder, and makes the name durable. */
-  static void move(Path source, Path target) throws IOException {
+  /** Renames {@code source} over {@code target} in the same folder, for good. */
+  static void publish(Path source, Path target) throws IOException {
+    move(source, target);
+    forceFolder(target.toAbsolutePath().getParent());
+  }
+
+  private static void move(Path source, Path target) throws IOException {
     for (int attempt = 1; ; attempt++) {
       try {
         Files.move(source, target, StandardCopyOption.ATOMIC_MOVE);
@@ -61,7 +76,6 @@ final class AtomicFile {
         LockSupport.parkNanos(MOVE_PAUSE_NANOS);
       }
     }
-    forceFolder(target.toAbsolutePath().getParent());
   }
 
   /** Makes the names in a folder durable, where the platform can open one (not on Windows). */

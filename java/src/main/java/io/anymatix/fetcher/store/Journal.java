@@ -99,13 +99,16 @@ public final class Journal implements AutoCloseable {
   }
 
   /**
-   * Starts a journal in the place of whatever was there, with {@code trusted} prefixes that are
-   * known to be on the disk.
+   * Starts a journal in the place of whatever was there.
+   *
+   * @param trusted what is known to be on the disk
+   * @param forced whether the journal itself is forced to the disk
    */
-  static Journal start(Path path, long lengthBytes, Identity identity, List<CoveredRange> trusted)
+  static Journal start(
+      Path path, long lengthBytes, Identity identity, List<CoveredRange> trusted, boolean forced)
       throws IOException {
     Journal journal = new Journal(path, lengthBytes, identity, currentBootId());
-    journal.replace(journal.prefixes(trusted));
+    journal.replace(journal.prefixes(trusted), forced);
     return journal;
   }
 
@@ -166,7 +169,7 @@ public final class Journal implements AutoCloseable {
       for (int i = 0; i < done.length; i++) {
         written[i] = Math.max(written[i], done[i]);
       }
-      replace(done);
+      replace(done, true);
     }
   }
 
@@ -215,7 +218,7 @@ public final class Journal implements AutoCloseable {
     return prefixes;
   }
 
-  private synchronized void replace(long[] done) throws IOException {
+  private synchronized void replace(long[] done, boolean forced) throws IOException {
     for (int i = 0; i < done.length; i++) {
       written[i] = Math.max(written[i], done[i]);
     }
@@ -234,7 +237,7 @@ public final class Journal implements AutoCloseable {
     text = text.substring(0, text.length() - 1) + WRITTEN_KEY;
     writtenOffset = text.length();
     close();
-    AtomicFile.replace(path, text + slots(0, written.length) + "]}");
+    AtomicFile.replace(path, text + slots(0, written.length) + "]}", forced);
     channel = FileChannel.open(path, StandardOpenOption.WRITE);
   }
 

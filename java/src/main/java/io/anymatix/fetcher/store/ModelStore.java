@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.LongConsumer;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -107,57 +108,95 @@ public final class ModelStore {
    * is written.
    */
   public Optional<Stored> find(Key key, ModelFolders.Place place) {
-    Optional<Sidecar> satisfied = ownSidecar(key, place);
-    if (satisfied.isEmpty()) {
-      satisfied = finishInterrupted(key, place);
-    }
-    if (satisfied.isEmpty()) {
-      satisfied = foreignSidecar(key, place).map(foreign -> adoptSidecar(foreign, key));
-    }
-    return satisfied.map(ModelStore::used);
-  }
-
-  /** Whether {@link #find} would find the file; changes nothing. */
-  public boolean isPresent(Key key, ModelFolders.Place place) {
-    return ownSidecar(key, place).isPresent() || foreignSidecar(key, place).isPresent();
-  }
-
-  private static Optional<Sidecar> ownSidecar(Key key, ModelFolders.Place place) {
-    return satisfiedAt(key.urlHash(), place);
-  }
-
-  private static Optional<Sidecar> satisfiedAt(Sha256 urlHash, ModelFolders.Place place) {
-    return place.searched().stream()
-        .map(folder -> Sidecar.read(Sidecar.pathIn(folder, urlHash)))
-        .flatMap(Optional::stream)
+    return sidecarsOf(key, place)
         .filter(Sidecar::isSatisfied)
-        .findFirst();
+        .findFirst()
+        .map(found -> ownSidecar(found, key))
+        .or(() -> finishInterrupted(key, place))
+        .map(ModelStore::used);
   }
 
   /**
-   * A sidecar of the same url under another credential, or of a version that named it otherwise.
+   * Proves the file of a sidecar that states a hash but no length: it is hashed, keeps its name,
+   * and its sidecar file is completed (store contract 2.4 and 11.6).
    */
-  private static Optional<Sidecar> foreignSidecar(Key key, ModelFolders.Place place) {
-    Sha256 baseHash = Sha256.ofUtf8(key.base());
-    if (!baseHash.equals(key.urlHash())) {
-      Optional<Sidecar> base = satisfiedAt(baseHash, place);
-      if (base.isPresent()) {
-        return base;
+  public Optional<Stored> adoptUnmeasured(
+      Key key, ModelFolders.Place place, Cancellation cancellation, LongConsumer hashedBytes) {
+    List<Sidecar> unmeasured =
+        sidecarsOf(key, place)
+            .filter(s -> s.statedBytes() == null && s.provenSha256().isPresent())
+            .filter(Sidecar::isUncontradicted)
+            .toList();
+    for (Sidecar sidecar : unmeasured) {
+      Path file = sidecar.file().orElseThrow();
+      Sha256 claimed = sidecar.provenSha256().orElseThrow();
+      try {
+        if (hash(file, cancellation, hashedBytes).equals(claimed)) {
+          String name =
+              sidecar.name().isEmpty() ? key.effective().lastPathSegment() : sidecar.name();
+          Sidecar complete =
+              Sidecar.proven(
+                  Sidecar.pathIn(sidecar.folder(), key.urlHash()),
+                  key.storedUrl(),
+                  file,
+                  Files.size(file),
+                  sidecar.sourceSha256(),
+                  name,
+                  sidecar.data(),
+                  claimed);
+          complete.keepUnknownKeysOf(sidecar);
+          writeSidecar(complete);
+          return Optional.of(new Stored(file, complete));
+        }
+      } catch (IOException e) {
+        // Gone or unreadable: the next one, or the download.
       }
     }
-    return place.searched().stream()
-        .flatMap(folder -> Sidecar.scan(folder).stream())
-        .filter(s -> s.url() != null && EffectiveUrl.sameButForCredentials(s.url(), key.base()))
-        .filter(Sidecar::isSatisfied)
-        .findFirst();
+    return Optional.empty();
   }
 
-  private static Sidecar adoptSidecar(Sidecar foreign, Key key) {
-    Path own = Sidecar.pathIn(foreign.folder(), key.urlHash());
-    Sidecar sidecar = foreign.copyFor(own, key.storedUrl());
-    fillFileSize(sidecar);
-    writeSidecar(sidecar);
-    return sidecar;
+  /**
+   * Whether a url's file is there, as far as a look can tell; changes nothing. A sidecar file that
+   * states no length is believed here, and hashed by {@link #adoptUnmeasured} when it counts.
+   */
+  public boolean isPresent(Key key, ModelFolders.Place place) {
+    return sidecarsOf(key, place).anyMatch(Sidecar::isUncontradicted);
+  }
+
+  /** All sidecar files that may speak for a url, our own first; read as they are looked at. */
+  private static Stream<Sidecar> sidecarsOf(Key key, ModelFolders.Place place) {
+    Stream<Sidecar> named =
+        Stream.of(key.urlHash(), Sha256.ofUtf8(key.base()))
+            .distinct()
+            .flatMap(hash -> place.searched().stream().map(folder -> Sidecar.pathIn(folder, hash)))
+            .map(Sidecar::read)
+            .flatMap(Optional::stream);
+    Stream<Sidecar> scanned =
+        place.searched().stream()
+            .flatMap(folder -> Sidecar.scan(folder).stream())
+            .filter(
+                s -> s.url() != null && EffectiveUrl.sameButForCredentials(s.url(), key.base()));
+    return Stream.of(named, scanned).flatMap(sidecars -> sidecars);
+  }
+
+  /** The sidecar file of a file that was found under another name of the same url. */
+  private static Sidecar ownSidecar(Sidecar found, Key key) {
+    Path own = Sidecar.pathIn(found.folder(), key.urlHash());
+    if (own.equals(found.path())) {
+      return found;
+    }
+    Path file = found.file().orElseThrow();
+    String formerHash = found.path().getFileName().toString().replace(".json", "");
+    String ownName = file.getFileName().toString().replace(formerHash, key.urlHash().hex());
+    try {
+      Path ownFile = linked(file, file.resolveSibling(ownName));
+      Sidecar sidecar = found.copyFor(own, key.storedUrl(), ownFile);
+      fillFileSize(sidecar);
+      writeSidecar(sidecar);
+      return sidecar;
+    } catch (IOException e) {
+      throw StorageFailures.of(e, own);
+    }
   }
 
   private static Stored used(Sidecar sidecar) {
@@ -218,21 +257,40 @@ public final class ModelStore {
   public Stored publish(PartFile part, Origin origin, long lengthBytes, Sha256 sha256) {
     Path file = part.finalPath();
     Sidecar sidecar = provenSidecar(origin, file, lengthBytes, sha256);
+    Optional<Path> replaced = Sidecar.read(sidecar.path()).flatMap(Sidecar::file);
     part.publish(lengthBytes, sha256, sidecar);
     commit(sidecar, file);
+    replaced.filter(old -> !old.equals(file)).ifPresent(ModelStore::dropUnlessNamed);
     return new Stored(file, sidecar);
   }
 
   private static Sidecar provenSidecar(Origin origin, Path file, long lengthBytes, Sha256 sha256) {
-    return Sidecar.proven(
-        Sidecar.pathIn(folderOf(file), origin.key().urlHash()),
-        origin.key().storedUrl(),
-        file,
-        lengthBytes,
-        origin.sourceSha256(),
-        origin.name().original(),
-        origin.data(),
-        sha256);
+    Path path = Sidecar.pathIn(folderOf(file), origin.key().urlHash());
+    Sidecar sidecar =
+        Sidecar.proven(
+            path,
+            origin.key().storedUrl(),
+            file,
+            lengthBytes,
+            origin.sourceSha256(),
+            origin.name().original(),
+            origin.data(),
+            sha256);
+    Sidecar.read(path).ifPresent(sidecar::keepUnknownKeysOf);
+    return sidecar;
+  }
+
+  /** Removes what a sidecar file named before it was replaced: an incomplete or outdated file. */
+  private static void dropUnlessNamed(Path file) {
+    boolean named =
+        Sidecar.scan(folderOf(file)).stream().anyMatch(s -> s.file().equals(Optional.of(file)));
+    if (!named) {
+      try {
+        Files.deleteIfExists(file);
+      } catch (IOException e) {
+        // It stays as litter; the new file is in place all the same.
+      }
+    }
   }
 
   private static void commit(Sidecar sidecar, Path file) {
@@ -278,7 +336,7 @@ public final class ModelStore {
         if (!Files.exists(file)
             && Files.exists(part)
             && Long.valueOf(Files.size(part)).equals(sidecar.get().statedBytes())) {
-          AtomicFile.move(part, file);
+          AtomicFile.publish(part, file);
         }
         if (sidecar.get().isSatisfied()) {
           commit(sidecar.get(), file);
@@ -394,7 +452,7 @@ public final class ModelStore {
       }
       Path part = PartFile.partOf(target);
       Files.copy(existing, part, StandardCopyOption.REPLACE_EXISTING);
-      AtomicFile.move(part, target);
+      AtomicFile.publish(part, target);
       return target;
     }
   }

@@ -36,8 +36,8 @@ import org.jspecify.annotations.Nullable;
  * any thread; everything else is the one holder's.
  */
 public final class PartFile implements AutoCloseable {
-  /** Below this length starting over is cheaper than a journal. */
-  private static final long SMALLEST_JOURNALED_BYTES = 5L << 20;
+  /** Below this length a journal is not forced: after a power cut starting over is cheaper. */
+  private static final long SMALLEST_FORCED_BYTES = 5L << 20;
 
   /** A byte far behind any content: locks are mandatory on Windows and would block readers. */
   private static final long LOCK_POSITION = Long.MAX_VALUE - 1;
@@ -183,7 +183,7 @@ public final class PartFile implements AutoCloseable {
    *
    * @param lengthBytes length of the representation, null if unknown
    */
-  List<CoveredRange> trusted(@Nullable Long lengthBytes, Identity identity) {
+  public List<CoveredRange> trusted(@Nullable Long lengthBytes, Identity identity) {
     try {
       List<CoveredRange> trusted =
           lengthBytes == null ? List.of() : trustedOf(lengthBytes, identity);
@@ -224,8 +224,7 @@ public final class PartFile implements AutoCloseable {
           .map(range -> new CoveredRange(0, Math.min(present, range.end())))
           .toList();
     }
-    boolean worthContinuing = hashKnown || lengthBytes >= SMALLEST_JOURNALED_BYTES;
-    return worthContinuing ? List.of(new CoveredRange(0, present)) : List.of();
+    return List.of(new CoveredRange(0, present));
   }
 
   /**
@@ -238,13 +237,12 @@ public final class PartFile implements AutoCloseable {
       long lengthBytes, Identity identity, List<CoveredRange> trusted, boolean inParallel) {
     try {
       Files.deleteIfExists(completionNote(finalPath));
-      if (lengthBytes >= SMALLEST_JOURNALED_BYTES) {
-        if (!trusted.isEmpty()) {
-          channel.force(false);
-        }
-        closeJournal();
-        journal = Journal.start(journalOf(finalPath), lengthBytes, identity, trusted);
+      boolean forced = lengthBytes >= SMALLEST_FORCED_BYTES;
+      if (forced && !trusted.isEmpty()) {
+        channel.force(false);
       }
+      closeJournal();
+      journal = Journal.start(journalOf(finalPath), lengthBytes, identity, trusted, forced);
       if (inParallel && channel.size() < lengthBytes) {
         setLength(lengthBytes);
       }
@@ -333,7 +331,7 @@ public final class PartFile implements AutoCloseable {
       writeCompletionNote(lengthBytes, sha256, sidecar);
       closeJournal();
       channel.close();
-      AtomicFile.move(path, finalPath);
+      AtomicFile.publish(path, finalPath);
     } catch (IOException e) {
       throw StorageFailures.of(e, finalPath);
     }
@@ -367,7 +365,7 @@ public final class PartFile implements AutoCloseable {
   }
 
   /** Lets go of the part and removes it and its notes. */
-  void delete() {
+  public void delete() {
     close();
     try {
       removeNotes(finalPath);

@@ -15,8 +15,10 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,6 +31,19 @@ import org.jspecify.annotations.Nullable;
 public final class Sidecar {
   /** A sidecar file holds one version's metadata at most; anything longer is a model's own JSON. */
   private static final long LONGEST_BYTES = 8 << 20;
+
+  private static final Set<String> OUR_KEYS =
+      Set.of(
+          "url",
+          "file_name",
+          "file_size",
+          "remote_sha256",
+          "name",
+          "data",
+          "sha256",
+          "verification",
+          "verified_size",
+          "linked_names");
 
   private final Path path;
   private final ObjectNode json;
@@ -123,12 +138,23 @@ public final class Sidecar {
     return new Sidecar(path, json);
   }
 
-  /** The same facts under another url's name. */
-  Sidecar copyFor(Path otherPath, String storedUrl) {
+  /** The same facts under another url's name, and for another name of the same bytes. */
+  Sidecar copyFor(Path otherPath, String storedUrl, Path file) {
     ObjectNode copy = json.deepCopy();
     copy.remove("linked_names");
     copy.put("url", storedUrl);
+    copy.put("file_name", file.getFileName().toString());
     return new Sidecar(otherPath, copy);
+  }
+
+  /** Takes over what another writer noted under keys of its own. */
+  void keepUnknownKeysOf(Sidecar former) {
+    for (Map.Entry<String, JsonNode> member : former.json.properties()) {
+      if (!OUR_KEYS.contains(member.getKey()) && !json.has(member.getKey())) {
+        json.set(member.getKey(), member.getValue());
+      }
+    }
+    former.linkedNames().forEach(this::addLinkedName);
   }
 
   /** A sidecar that was kept in a note until its file has its final name. */
@@ -217,11 +243,6 @@ public final class Sidecar {
     return Sha256.parse(text("remote_sha256"));
   }
 
-  /** Whether the stored file was last proven by its length alone. */
-  boolean provenBySizeOnly() {
-    return provenSha256().isEmpty();
-  }
-
   /** What the source told about the model, or null. */
   @Nullable JsonNode data() {
     return json.get("data");
@@ -253,18 +274,26 @@ public final class Sidecar {
   }
 
   /**
-   * Whether the named file is there and whole, by its length; a sidecar without any length counts
-   * only if the file's own name proves that it was hashed to its end.
+   * Whether the named file is there and whole, by its stated length. Without one, only a JSON body
+   * can be told to be whole, by reading it.
    */
   boolean isSatisfied() {
+    return fits(false);
+  }
+
+  /** Whether the named file is there and nothing says that it is not whole. */
+  boolean isUncontradicted() {
+    return fits(true);
+  }
+
+  private boolean fits(boolean withoutAnyLength) {
     Optional<Path> file = file();
     if (file.isEmpty() || !Files.isRegularFile(file.get())) {
       return false;
     }
     try {
-      long actual = Files.size(file.get());
       Long stated = statedBytes();
-      if (stated != null && actual != stated) {
+      if (stated != null && Files.size(file.get()) != stated) {
         return false;
       }
       if (file.get().toString().toLowerCase(Locale.ROOT).endsWith(".json")) {
@@ -272,10 +301,7 @@ public final class Sidecar {
           return PythonJson.isJson(in);
         }
       }
-      if (stated != null) {
-        return true;
-      }
-      return actual > 0 && provenSha256().isPresent();
+      return stated != null || withoutAnyLength;
     } catch (IOException e) {
       return false;
     }

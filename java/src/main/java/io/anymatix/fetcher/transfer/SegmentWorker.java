@@ -1,0 +1,225 @@
+package io.anymatix.fetcher.transfer;
+
+import io.anymatix.fetcher.content.ByteRange;
+import io.anymatix.fetcher.content.ContentRange;
+import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.Answer;
+import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RemoteRequest;
+import io.anymatix.fetcher.store.PartFile;
+import java.nio.ByteBuffer;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Fetches one segment with one range request: every answer is checked against what was asked, its
+ * bytes go straight to their offset. Runs on a thread of its own and never touches the table.
+ */
+final class SegmentWorker {
+  /** Bytes gathered before a write: fewer, larger writes cost less. */
+  private static final int BUFFER_BYTES = 256 * 1024;
+
+  /** Received bytes wait at most this long for more before they are written. */
+  private static final long LONGEST_GATHER_NANOS = 20_000_000;
+
+  private final RemoteReader reader;
+  private final RemoteFile remote;
+  private final PartFile part;
+  private final SegmentTable.Segment segment;
+  private final Counters counters;
+  private final Throttle throttle;
+  private final Cancellation cancellation = new Cancellation();
+  private volatile boolean http2;
+
+  /** Why an answer to a range request is of no use. */
+  static final class UnusableAnswer extends RuntimeException {
+    private final Reason reason;
+
+    enum Reason {
+      /** The whole representation, or something else than was asked for, came instead. */
+      RANGE_IGNORED,
+      /** The representation is another one than before. */
+      CONTENT_CHANGED
+    }
+
+    UnusableAnswer(Reason reason, String message) {
+      super(message);
+      this.reason = reason;
+    }
+
+    Reason reason() {
+      return reason;
+    }
+  }
+
+  SegmentWorker(
+      RemoteReader reader,
+      RemoteFile remote,
+      PartFile part,
+      SegmentTable.Segment segment,
+      Counters counters,
+      Throttle throttle) {
+    this.reader = reader;
+    this.remote = remote;
+    this.part = part;
+    this.segment = segment;
+    this.counters = counters;
+    this.throttle = throttle;
+  }
+
+  SegmentTable.Segment segment() {
+    return segment;
+  }
+
+  /** Whether the answer came over HTTP/2. */
+  boolean isHttp2() {
+    return http2;
+  }
+
+  /** Ends the exchange at once. Any thread. */
+  void abort() {
+    cancellation.cancel();
+  }
+
+  /**
+   * Fetches the segment, or as much of it as the server sends.
+   *
+   * @throws FetchException if the exchange failed, also if the answer ended early
+   * @throws UnusableAnswer if the answer is not what was asked for
+   */
+  void run() {
+    ByteRange wanted = new ByteRange(segment.position(), segment.end() - 1);
+    RemoteRequest request =
+        new RemoteRequest(
+            remote.location(), remote.credentials(), wanted, remote.validator().ifRangeValue());
+    counters.connections.incrementAndGet();
+    try (Answer answer = reader.open(request, cancellation)) {
+      http2 = answer.isHttp2();
+      long last = checked(answer, wanted);
+      receive(answer, last);
+    } finally {
+      counters.connections.decrementAndGet();
+    }
+  }
+
+  /** The offset of the last byte that the answer holds. */
+  private long checked(Answer answer, ByteRange wanted) {
+    int status = answer.status();
+    if (status == 200) {
+      Long length = answer.contentLengthBytes();
+      boolean changed =
+          (length != null && !length.equals(remote.lengthBytes()))
+              || differs(answer.validator().entityTag(), remote.validator().entityTag());
+      throw changed ? contentChanged() : rangeIgnored("200");
+    }
+    if (status == 416) {
+      ContentRange range = answer.contentRange();
+      boolean changed =
+          range != null
+              && range.completeLengthBytes() != null
+              && !range.completeLengthBytes().equals(remote.lengthBytes());
+      throw changed ? contentChanged() : rangeIgnored("416");
+    }
+    if (status != 206) {
+      throw RemoteReader.failureOf(answer);
+    }
+    if (answer.isCoded()) {
+      throw rangeIgnored("coded content");
+    }
+    String contentType = answer.field("Content-Type");
+    if (contentType != null
+        && contentType.toLowerCase(Locale.ROOT).startsWith("multipart/byteranges")) {
+      throw rangeIgnored("several parts");
+    }
+    if (answer.field("Content-Range") == null) {
+      Long length = answer.contentLengthBytes();
+      if (length == null || length != wanted.lengthBytes()) {
+        throw rangeIgnored("206 without Content-Range");
+      }
+      return wanted.last();
+    }
+    ContentRange range = answer.contentRange();
+    if (range == null || range.range() == null) {
+      throw rangeIgnored("Content-Range: " + answer.field("Content-Range"));
+    }
+    if (range.completeLengthBytes() != null
+        && !range.completeLengthBytes().equals(remote.lengthBytes())) {
+      throw contentChanged();
+    }
+    if (range.range().first() != wanted.first() || range.range().last() > wanted.last()) {
+      throw rangeIgnored("Content-Range: " + answer.field("Content-Range"));
+    }
+    if (remote.sha256() == null
+        && differs(answer.validator().entityTag(), remote.validator().entityTag())) {
+      throw contentChanged();
+    }
+    return range.range().last();
+  }
+
+  private void receive(Answer answer, long lastByte) {
+    byte[] buffer = new byte[BUFFER_BYTES];
+    int filled = 0;
+    long filledSince = 0;
+    try {
+      while (segment.position() + filled < segment.end()) {
+        long missing = Math.min(segment.end(), lastByte + 1) - segment.position() - filled;
+        if (missing <= 0) {
+          break;
+        }
+        int room = (int) Math.min(BUFFER_BYTES - filled, missing);
+        int n = answer.read(buffer, filled, throttle.chunkBytes(room));
+        if (n < 0) {
+          throw endedEarly();
+        }
+        long now = System.nanoTime();
+        filledSince = filled == 0 ? now : filledSince;
+        filled += n;
+        counters.transferredBytes.add(n);
+        throttle.received(n, cancellation);
+        if (filled == BUFFER_BYTES || now - filledSince > LONGEST_GATHER_NANOS) {
+          write(buffer, filled);
+          filled = 0;
+        }
+      }
+    } finally {
+      write(buffer, filled);
+    }
+    if (segment.position() > lastByte) {
+      answer.drain(0);
+    }
+  }
+
+  private void write(byte[] buffer, int length) {
+    if (length > 0) {
+      part.write(ByteBuffer.wrap(buffer, 0, length), segment.position());
+      segment.advance(length);
+    }
+  }
+
+  private FetchException endedEarly() {
+    return FetchException.because(
+            FailureKind.NETWORK,
+            remote.location().host() + " ended its answer before the last byte that it promised.")
+        .url(remote.location().redacted())
+        .build();
+  }
+
+  private static boolean differs(@Nullable String entityTag, @Nullable String other) {
+    return entityTag != null && other != null && !entityTag.equals(other);
+  }
+
+  private UnusableAnswer rangeIgnored(String what) {
+    return new UnusableAnswer(
+        UnusableAnswer.Reason.RANGE_IGNORED,
+        remote.location().host() + " answered a range request with " + what);
+  }
+
+  private UnusableAnswer contentChanged() {
+    return new UnusableAnswer(
+        UnusableAnswer.Reason.CONTENT_CHANGED,
+        remote.location().host() + " now serves other content than before");
+  }
+}

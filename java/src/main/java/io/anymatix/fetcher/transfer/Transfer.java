@@ -1,0 +1,545 @@
+package io.anymatix.fetcher.transfer;
+
+import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.CancelledException;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.Answer;
+import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RemoteRequest;
+import io.anymatix.fetcher.http.RetryPolicy;
+import io.anymatix.fetcher.store.Journal.CoveredRange;
+import io.anymatix.fetcher.store.Journal.Identity;
+import io.anymatix.fetcher.store.PartFile;
+import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer;
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.Executor;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Brings a remote file into a part file, and hashes it.
+ *
+ * <p>Three tiers, with descent from one to the next: ranges over several HTTP/2 connections, where
+ * the server offers it; ranges over several HTTP/1.1 connections; one stream. The calling thread
+ * coordinates: it alone hands out segments and judges failures, workers post what became of theirs.
+ * One object brings one file once.
+ */
+public final class Transfer {
+  /**
+   * What one worker is given at a time, in bytes: several round trips' worth, and hashable soon.
+   */
+  private static final long LARGEST_SEGMENT_BYTES = 16L << 20;
+
+  private static final long SMALLEST_SEGMENT_BYTES = 1L << 20;
+
+  private static final Duration CHECKPOINT_INTERVAL = Duration.ofSeconds(5);
+
+  /** How often idle connections look whether a slow one can be relieved. */
+  private static final Duration RELIEF_INTERVAL = Duration.ofMillis(100);
+
+  /** A segment that ends within this time is not worth another request. */
+  private static final double RELIEF_PATIENCE_SECONDS = 0.3;
+
+  /** Cold files at some storage hosts answer their first ranges with the whole file. */
+  private static final List<Duration> WARM_UP_PAUSES =
+      List.of(1, 2, 3, 5, 8).stream().map(Duration::ofSeconds).toList();
+
+  private static final int MOST_RESOLUTIONS = 10;
+  private static final int STREAM_BUFFER_BYTES = 256 * 1024;
+
+  private final RemoteReader reader;
+  private final Supplier<RemoteFile> resolveAgain;
+  private final PartFile part;
+  private final int maxConnections;
+  private final Counters counters;
+  private final Throttle throttle;
+  private final Cancellation cancellation;
+  private final Executor executor;
+
+  private RemoteFile remote;
+  private int resolutions;
+  private boolean startedOver;
+  private boolean sawHttp2;
+
+  /**
+   * What a transfer ended with.
+   *
+   * @param connections connections that were used at a time, at most
+   * @param http2 whether they spoke HTTP/2
+   * @param startedOver whether the content changed midway and everything was fetched anew
+   */
+  public record Result(
+      long lengthBytes, Sha256 sha256, int connections, boolean http2, boolean startedOver) {}
+
+  /**
+   * Prepares a transfer.
+   *
+   * @param remote the file as resolved
+   * @param resolveAgain resolves the same file anew, for when its address has expired
+   * @param maxConnections connections at most
+   * @param executor runs workers; must never queue
+   */
+  public Transfer(
+      RemoteReader reader,
+      RemoteFile remote,
+      Supplier<RemoteFile> resolveAgain,
+      PartFile part,
+      int maxConnections,
+      Counters counters,
+      Throttle throttle,
+      Cancellation cancellation,
+      Executor executor) {
+    this.reader = reader;
+    this.remote = remote;
+    this.resolveAgain = resolveAgain;
+    this.part = part;
+    this.maxConnections = maxConnections;
+    this.counters = counters;
+    this.throttle = throttle;
+    this.cancellation = cancellation;
+    this.executor = executor;
+  }
+
+  /**
+   * Runs until the part file holds every byte.
+   *
+   * @throws FetchException if it can't be brought; what was received is kept for a resume
+   * @throws CancelledException at the cancellation; likewise
+   */
+  public Result run() {
+    boolean inParallel = remote.rangesProven();
+    while (true) {
+      try {
+        return inParallel ? inRanges() : inOneStream();
+      } catch (UnusableAnswer e) {
+        if (e.reason() == UnusableAnswer.Reason.RANGE_IGNORED) {
+          inParallel = false;
+        } else if (startedOver && remote.sha256() == null) {
+          // It changes all the time: one answer is consistent with itself, two need not be.
+          inParallel = false;
+          part.discard();
+        } else {
+          startedOver = true;
+          part.discard();
+          resolve();
+          inParallel = remote.rangesProven();
+        }
+      }
+    }
+  }
+
+  private Identity identity() {
+    return new Identity(remote.validator(), remote.sha256());
+  }
+
+  private Result inRanges() {
+    Long length = remote.lengthBytes();
+    if (length == null || length == 0) {
+      return inOneStream();
+    }
+    List<CoveredRange> trusted = part.trusted(length, identity());
+    int connections =
+        length < Config.PARALLEL_MINIMUM_BYTES
+            ? 1
+            : (int) Math.min(maxConnections, Math.max(1, length / SMALLEST_SEGMENT_BYTES));
+    part.begin(length, identity(), trusted, connections > 1);
+    SegmentTable table = new SegmentTable(length, trusted);
+    counters.begin(length - table.missingBytes(), () -> length - table.missingBytes());
+    PrefixHasher hasher =
+        new PrefixHasher(
+            part, length, table::contiguousPrefixBytes, counters, cancellation, executor);
+    try {
+      int used = new Coordinator(table, length, connections).run();
+      return new Result(length, hasher.await(), used, sawHttp2, startedOver);
+    } finally {
+      hasher.abandon();
+    }
+  }
+
+  /** Hands out segments to lanes, one connection each, until the table is complete. */
+  private final class Coordinator {
+    private final SegmentTable table;
+    private final long segmentBytes;
+    private final List<Lane> lanes = new ArrayList<>();
+    private final BlockingQueue<Lane> finished = new LinkedBlockingQueue<>();
+    private int rangesIgnored;
+    private boolean rangesHonoured;
+    private long nextCheckpointNanos = System.nanoTime() + CHECKPOINT_INTERVAL.toNanos();
+    private volatile boolean checkpointing;
+    private volatile @Nullable RuntimeException checkpointFailure;
+
+    Coordinator(SegmentTable table, long lengthBytes, int connections) {
+      this.table = table;
+      this.segmentBytes =
+          Math.min(
+              LARGEST_SEGMENT_BYTES,
+              Math.max(SMALLEST_SEGMENT_BYTES, lengthBytes / (2L * connections)));
+      for (int i = 0; i < connections; i++) {
+        lanes.add(new Lane());
+      }
+    }
+
+    /** Returns the number of connections that were used. */
+    int run() {
+      int used = lanes.size();
+      Cancellation.Registration wake = cancellation.onCancel(() -> finished.add(new Lane()));
+      try {
+        while (!table.isComplete()) {
+          cancellation.throwIfCancelled();
+          RuntimeException failure = checkpointFailure;
+          if (failure != null) {
+            throw failure;
+          }
+          assign();
+          checkpointIfDue();
+          Lane lane = finished.poll(RELIEF_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+          if (lane != null && lane.worker != null) {
+            judge(lane, lane.worker);
+          }
+        }
+        return used;
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new CancelledException();
+      } finally {
+        wake.close();
+        stop();
+      }
+    }
+
+    private void assign() {
+      long now = System.nanoTime();
+      for (Lane lane : lanes) {
+        if (lane.worker != null || lane.readyNanos > now) {
+          continue;
+        }
+        SegmentTable.Segment segment = table.take(segmentBytes, now);
+        if (segment == null) {
+          segment = table.relieve(RELIEF_PATIENCE_SECONDS, now);
+        }
+        if (segment == null) {
+          return;
+        }
+        lane.start(segment);
+      }
+    }
+
+    private void judge(Lane lane, SegmentWorker worker) {
+      SegmentTable.Segment segment = worker.segment();
+      SegmentTable.Segment rival = segment.rival();
+      boolean broughtBytes = segment.receivedBytes() > 0;
+      table.giveBack(segment);
+      lane.worker = null;
+      sawHttp2 |= worker.isHttp2();
+      if (broughtBytes) {
+        rangesHonoured = true;
+        lane.retry.succeeded();
+      }
+      if (segment.remainingBytes() == 0 && rival != null) {
+        abandon(rival);
+      }
+      RuntimeException failure = lane.failure;
+      lane.failure = null;
+      if (failure == null) {
+        counters.waiting(null, null);
+        return;
+      }
+      if (failure instanceof CancelledException && !cancellation.isCancelled()) {
+        return; // its rival was faster
+      }
+      counters.retries.incrementAndGet();
+      if (failure instanceof UnusableAnswer unusable) {
+        judgeUnusable(lane, unusable);
+      } else if (failure instanceof FetchException fetch) {
+        judgeFailure(lane, fetch);
+      } else {
+        throw failure;
+      }
+    }
+
+    private void judgeUnusable(Lane lane, UnusableAnswer failure) {
+      if (failure.reason() == UnusableAnswer.Reason.CONTENT_CHANGED) {
+        throw failure;
+      }
+      if (rangesHonoured && lanes.size() > 1) {
+        // Some node of theirs does not know ranges; the others go on without this connection.
+        lanes.remove(lane);
+        return;
+      }
+      if (rangesIgnored == WARM_UP_PAUSES.size() * lanes.size()) {
+        throw failure;
+      }
+      lane.waitFor(WARM_UP_PAUSES.get(rangesIgnored++ / lanes.size()), failure.getMessage());
+    }
+
+    private void judgeFailure(Lane lane, FetchException failure) {
+      if (isExpiredLink(failure)) {
+        // Once for all connections: the others fail with the address that they began with.
+        if (lane.resolution == resolutions) {
+          resolve();
+        }
+        return;
+      }
+      boolean othersWork = lanes.stream().anyMatch(other -> other.worker != null);
+      if (othersWork && RetryPolicy.isOverload(failure)) {
+        lanes.remove(lane);
+        return;
+      }
+      if (failure.kind() == FailureKind.NETWORK && remote.location().isHttps()) {
+        reader.avoidHttp2(remote.location());
+      }
+      Duration pause = lane.retry.pauseAfter(failure);
+      if (pause != null) {
+        lane.waitFor(pause, failure.getMessage());
+      } else if (othersWork && failure.retryable()) {
+        lanes.remove(lane);
+      } else {
+        throw told(failure);
+      }
+    }
+
+    private void abandon(SegmentTable.Segment segment) {
+      for (Lane lane : lanes) {
+        if (lane.worker != null && lane.worker.segment() == segment) {
+          lane.worker.abort();
+        }
+      }
+    }
+
+    /** Forces what has arrived in the background, so that a power cut costs little. */
+    private void checkpointIfDue() {
+      long now = System.nanoTime();
+      if (checkpointing || now < nextCheckpointNanos) {
+        return;
+      }
+      nextCheckpointNanos = now + CHECKPOINT_INTERVAL.toNanos();
+      checkpointing = true;
+      executor.execute(
+          () -> {
+            try {
+              part.checkpoint(table.covered());
+            } catch (RuntimeException e) {
+              checkpointFailure = e;
+            } finally {
+              checkpointing = false;
+            }
+          });
+    }
+
+    /** Ends all exchanges and waits until nobody writes any more. */
+    private void stop() {
+      for (Lane lane : lanes) {
+        if (lane.worker != null) {
+          lane.worker.abort();
+        }
+      }
+      boolean interrupted = false;
+      while (lanes.stream().anyMatch(lane -> lane.worker != null)) {
+        try {
+          Lane lane = finished.take();
+          if (lane.worker != null) {
+            table.giveBack(lane.worker.segment());
+            lane.worker = null;
+          }
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+      counters.waiting(null, null);
+      if (!table.isComplete() && checkpointFailure == null) {
+        part.checkpoint(table.covered());
+      }
+    }
+
+    /** One connection's worth of work: what it does now, and how it has fared. */
+    private final class Lane {
+      private final RetryPolicy retry = new RetryPolicy();
+      private @Nullable SegmentWorker worker;
+      private @Nullable RuntimeException failure;
+      private int resolution;
+      private long readyNanos = System.nanoTime();
+
+      void start(SegmentTable.Segment segment) {
+        SegmentWorker started =
+            new SegmentWorker(reader, remote, part, segment, counters, throttle);
+        worker = started;
+        resolution = resolutions;
+        executor.execute(
+            () -> {
+              try {
+                started.run();
+              } catch (RuntimeException e) {
+                failure = e;
+              } finally {
+                finished.add(this);
+              }
+            });
+      }
+
+      void waitFor(Duration pause, @Nullable String reason) {
+        readyNanos = System.nanoTime() + pause.toNanos();
+        if (lanes.stream().noneMatch(lane -> lane.worker != null)) {
+          counters.waiting(String.valueOf(reason), Instant.now().plus(pause));
+        }
+      }
+    }
+  }
+
+  /** The whole representation in one answer: for servers without ranges, or of unknown length. */
+  private Result inOneStream() {
+    RetryPolicy retry = new RetryPolicy();
+    while (true) {
+      part.discard();
+      try (Answer answer =
+          reader.openSuccessful(
+              new RemoteRequest(remote.location(), remote.credentials(), null, null),
+              cancellation)) {
+        sawHttp2 |= answer.isHttp2();
+        return receiveAll(answer);
+      } catch (FetchException failure) {
+        counters.retries.incrementAndGet();
+        if (isExpiredLink(failure)) {
+          resolve();
+          continue;
+        }
+        Duration pause = retry.pauseAfter(failure);
+        if (pause == null) {
+          throw told(failure);
+        }
+        counters.waiting(failure.getMessage(), Instant.now().plus(pause));
+        cancellation.sleep(pause);
+        counters.waiting(null, null);
+      }
+    }
+  }
+
+  private Result receiveAll(Answer answer) {
+    if (answer.isCoded()) {
+      throw FetchException.because(
+              FailureKind.SERVER,
+              remote.location().host()
+                  + " sent compressed content although none was asked for; its length proves"
+                  + " nothing.")
+          .url(remote.location().redacted())
+          .build();
+    }
+    Long stated = answer.contentLengthBytes();
+    Long promised = remote.lengthBytes() != null ? remote.lengthBytes() : stated;
+    MessageDigest digest = Sha256.newDigest();
+    byte[] buffer = new byte[STREAM_BUFFER_BYTES];
+    long[] received = {0};
+    counters.begin(0, () -> received[0]);
+    counters.connections.incrementAndGet();
+    try {
+      while (true) {
+        int n = answer.read(buffer, 0, throttle.chunkBytes(buffer.length));
+        if (n < 0) {
+          break;
+        }
+        counters.transferredBytes.add(n);
+        throttle.received(n, cancellation);
+        part.write(ByteBuffer.wrap(buffer, 0, n), received[0]);
+        digest.update(buffer, 0, n);
+        received[0] += n;
+        counters.hashed(received[0]);
+        if (promised != null && received[0] > promised) {
+          throw wrongLength(promised, "more");
+        }
+      }
+    } finally {
+      counters.connections.decrementAndGet();
+    }
+    if (promised != null && received[0] < promised) {
+      throw FetchException.because(
+              FailureKind.NETWORK,
+              "The connection to "
+                  + remote.location().host()
+                  + " ended after "
+                  + received[0]
+                  + " of "
+                  + promised
+                  + " bytes.")
+          .url(remote.location().redacted())
+          .build();
+    }
+    return new Result(received[0], Sha256.finish(digest), 1, answer.isHttp2(), startedOver);
+  }
+
+  private FetchException wrongLength(long promised, String moreOrLess) {
+    return FetchException.because(
+            FailureKind.INTEGRITY,
+            remote.location().host()
+                + " sent "
+                + moreOrLess
+                + " than the "
+                + promised
+                + " bytes that it promised.")
+        .url(remote.location().redacted())
+        .build();
+  }
+
+  /** A signed address answers 401 or 403 once it has expired; the source may give a new one. */
+  private boolean isExpiredLink(FetchException failure) {
+    boolean refused = failure.kind() == FailureKind.AUTH || failure.kind() == FailureKind.FORBIDDEN;
+    return refused && resolutions < MOST_RESOLUTIONS;
+  }
+
+  private void resolve() {
+    resolutions++;
+    RemoteFile again = RetryPolicy.run(resolveAgain, cancellation, counters::waiting);
+    boolean same =
+        Objects.equals(again.lengthBytes(), remote.lengthBytes())
+            && (again.sha256() == null
+                || remote.sha256() == null
+                || again.sha256().equals(remote.sha256()));
+    remote = again;
+    if (!same) {
+      throw new UnusableAnswer(
+          UnusableAnswer.Reason.CONTENT_CHANGED,
+          remote.location().host() + " now serves other content than before");
+    }
+  }
+
+  /** A failure that ends the transfer, told with what was reached. */
+  private FetchException told(FetchException failure) {
+    if (failure.kind() != FailureKind.STALLED && failure.kind() != FailureKind.NETWORK) {
+      return failure;
+    }
+    FetchException.Builder told =
+        FetchException.because(
+            failure.kind(),
+            part.finalPath().getFileName()
+                + ": "
+                + failure.getMessage()
+                + " "
+                + counters.presentBytes()
+                + " of "
+                + (remote.lengthBytes() == null ? "unknown" : remote.lengthBytes())
+                + " bytes are there, after "
+                + counters.retries()
+                + " failed attempts.");
+    if (failure.redactedUrl() != null) {
+      told.url(failure.redactedUrl());
+    }
+    return told.fact("receivedBytes", counters.presentBytes())
+        .fact("attempts", counters.retries())
+        .cause(failure)
+        .build();
+  }
+}
