@@ -96,6 +96,7 @@ public final class StdioServer {
     this.progress = new ProgressNotifier(writer::write, timer);
     this.workers = pool("rpc-worker", MAX_RUNNING, new LinkedBlockingQueue<>());
     // Only happens after the end, when nobody waits for an answer any more.
+    this.timer.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
     this.workers.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
     this.immediate =
         pool("rpc-immediate", IMMEDIATE_THREADS, new ArrayBlockingQueue<>(IMMEDIATE_WAITING));
