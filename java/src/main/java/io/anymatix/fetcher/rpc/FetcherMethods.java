@@ -1,0 +1,165 @@
+package io.anymatix.fetcher.rpc;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.anymatix.fetcher.failure.CancelledException;
+import io.anymatix.fetcher.failure.InvalidParamsException;
+import io.anymatix.fetcher.fetch.Download;
+import io.anymatix.fetcher.fetch.FetchRequest;
+import io.anymatix.fetcher.fetch.FetchResult;
+import io.anymatix.fetcher.fetch.Fetcher;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** The protocol's methods, done by a {@link Fetcher}. */
+public final class FetcherMethods implements RpcMethods {
+  /** What this server calls itself. */
+  public static final String SERVER_NAME = "anymatix-fetcher";
+
+  private final Fetcher fetcher;
+  private final String version;
+  private final long startNanos = System.nanoTime();
+
+  /**
+   * @param fetcher does the work; the caller closes it
+   * @param version of this program
+   */
+  public FetcherMethods(Fetcher fetcher, String version) {
+    this.fetcher = fetcher;
+    this.version = version;
+  }
+
+  @Override
+  public InitializeResult initialize(InitializeParams params) {
+    // What can be refused comes first, so that a refused initialize changes little.
+    if (params.options() != null) {
+      fetcher.setOptions(params.options());
+    }
+    fetcher.setRoots(
+        new Fetcher.RootsRequest(params.modelsDir(), params.folders(), params.adoptDirs()));
+    if (params.credentials() != null) {
+      setCredentials(params.credentials());
+    }
+    return new InitializeResult(
+        PROTOCOL_VERSION,
+        new ServerInfo(SERVER_NAME, version, System.getProperty("java.version", "")),
+        new Capabilities(
+            List.copyOf(Dispatcher.operations(RpcMethods.class).keySet()),
+            List.of("newline", "content-length"),
+            true,
+            true,
+            true,
+            MessageReader.MAX_MESSAGE_BYTES,
+            StdioServer.MAX_RUNNING));
+  }
+
+  @Override
+  public FetchResult fetch(FetchRequest params, Call call) {
+    Download download = new Download();
+    call.onCancel(download::cancel);
+    call.reportProgress(download::snapshot);
+    return fetcher.fetch(params, download);
+  }
+
+  @Override
+  public IsChangedResult isChanged(IsChangedParams params) {
+    FetchRequest request =
+        new FetchRequest(
+            params.url(), params.type(), params.dir(), params.auth(), null, null, null, null, null);
+    return new IsChangedResult(fetcher.fingerprint(request));
+  }
+
+  @Override
+  public Object probe(ProbeParams params, Call call) {
+    List<ProbeItem> items = params.items();
+    if (items == null) {
+      return fetcher.probe(requireUrl(params.url(), "url"), params.auth());
+    }
+    if (params.url() != null) {
+      throw new InvalidParamsException("probe takes either \"url\" or \"items\", not both.");
+    }
+    for (int i = 0; i < items.size(); i++) {
+      requireUrl(items.get(i).url(), "items[" + i + "].url");
+    }
+    List<Object> results = new ArrayList<>();
+    for (ProbeItem item : items) {
+      if (call.isCancelled()) {
+        throw new CancelledException();
+      }
+      results.add(probeItem(item));
+    }
+    return new ProbesResult(results);
+  }
+
+  private Object probeItem(ProbeItem item) {
+    try {
+      return fetcher.probe(requireUrl(item.url(), "url"), item.auth());
+    } catch (RuntimeException e) {
+      // One bad link says nothing about the others.
+      return Map.of("error", JsonMessages.errorMember(RpcErrors.of(e)));
+    }
+  }
+
+  @Override
+  public Fetcher.DeleteResult delete(DeleteParams params) {
+    return fetcher.delete(params.url(), params.type(), params.dir());
+  }
+
+  @Override
+  public Fetcher.CredentialsHeld setCredentials(CredentialsParams params) {
+    Secret civitai = params.civitai();
+    Secret huggingface = params.huggingface();
+    return fetcher.setCredentials(
+        new Fetcher.CredentialsRequest(
+            civitai == null ? null : civitai.value(),
+            civitai != null,
+            huggingface == null ? null : huggingface.value(),
+            huggingface != null));
+  }
+
+  @Override
+  public Fetcher.Options setOptions(Fetcher.OptionsRequest params) {
+    return fetcher.setOptions(params);
+  }
+
+  @Override
+  public StatusResult status() {
+    Fetcher.Activity activity = fetcher.activity();
+    Runtime runtime = Runtime.getRuntime();
+    return new StatusResult(
+        (System.nanoTime() - startNanos) / 1_000_000,
+        activity.active(),
+        activity.waiting(),
+        runtime.totalMemory() - runtime.freeMemory(),
+        version,
+        PROTOCOL_VERSION,
+        ProcessHandle.current().pid());
+  }
+
+  @Override
+  public String ping(JsonNode params) {
+    return "pong";
+  }
+
+  @Override
+  public void shutdown(Call call) {
+    call.stopServer();
+  }
+
+  @Override
+  public ObjectNode discover() {
+    return OpenRpc.document(RpcMethods.class, SERVER_NAME, version);
+  }
+
+  private static String requireUrl(@Nullable String url, String name) {
+    if (url == null) {
+      throw new InvalidParamsException("probe needs the param \"" + name + "\".");
+    }
+    if (url.isEmpty()) {
+      throw new InvalidParamsException("\"" + name + "\" must not be empty.");
+    }
+    return url;
+  }
+}

@@ -1,0 +1,141 @@
+package io.anymatix.fetcher.rpc;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.concurrent.Future;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Tells the client how its requests get on, with {@code $/progress} notifications.
+ *
+ * <p>One timer samples every watched request, so whoever does the work only keeps counters and
+ * never waits for the client. The legal order for a token is: one first value, at once; then what
+ * changed, at the pace of the timer; then one last value, after which there is nothing more.
+ */
+final class ProgressNotifier {
+  /**
+   * Between two samples of a token. The protocol allows ten notifications in a second; this leaves
+   * room for the last one and a pushed one before it, which do not wait for the timer.
+   */
+  static final Duration INTERVAL = Duration.ofMillis(125);
+
+  private static final Logger log = LoggerFactory.getLogger(ProgressNotifier.class);
+
+  private final Consumer<ObjectNode> client;
+  private final ScheduledExecutorService timer;
+
+  /**
+   * @param client takes one notification at a time for a token, from any thread
+   * @param timer one thread that all tokens share; the caller shuts it down
+   */
+  ProgressNotifier(Consumer<ObjectNode> client, ScheduledExecutorService timer) {
+    this.client = client;
+    this.timer = timer;
+  }
+
+  /**
+   * Sends the first value and goes on from there until {@link Watch#finish}.
+   *
+   * @param token a string or number, sent back as it is
+   * @param snapshot the state at this moment, in the form that travels as {@code value}; called by
+   *     the timer, so it must not wait
+   */
+  Watch watch(JsonNode token, Supplier<?> snapshot) {
+    Watch watch = new Watch(token, snapshot);
+    watch.start();
+    return watch;
+  }
+
+  /** One token while it is watched. Its methods may be called from any thread. */
+  final class Watch {
+    private final JsonNode token;
+    private final Supplier<?> snapshot;
+
+    // Guarded by this, and so is the order of sending. The writer's lock is taken inside it.
+    private final Deque<ObjectNode> pushed = new ArrayDeque<>();
+    private @Nullable ObjectNode lastSent;
+    private @Nullable Future<?> ticks;
+    private boolean finished;
+
+    private Watch(JsonNode token, Supplier<?> snapshot) {
+      this.token = token;
+      this.snapshot = snapshot;
+    }
+
+    private synchronized void start() {
+      tick();
+      ticks =
+          timer.scheduleWithFixedDelay(
+              this::tick, INTERVAL.toMillis(), INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+    }
+
+    /** Sends this value, which no sample would show, at one of the next ticks. */
+    synchronized void push(Object value) {
+      if (!finished) {
+        pushed.add(tree(value));
+      }
+    }
+
+    /** Sends what is left and the last value, with this status. Later calls do nothing. */
+    synchronized void finish(String status) {
+      if (finished) {
+        return;
+      }
+      finished = true;
+      if (ticks != null) {
+        ticks.cancel(false);
+      }
+      pushed.forEach(this::send);
+      ObjectNode last = sample();
+      if (last != null) {
+        send(last.put("status", status));
+      }
+    }
+
+    private synchronized void tick() {
+      if (finished) {
+        return;
+      }
+      ObjectNode value = pushed.poll();
+      if (value == null) {
+        value = sample();
+        if (value == null || value.equals(lastSent)) {
+          return;
+        }
+        lastSent = value;
+      }
+      send(value);
+    }
+
+    /** The present state; the one before where it can not be told, null if there is none. */
+    private @Nullable ObjectNode sample() {
+      try {
+        return tree(snapshot.get());
+      } catch (RuntimeException e) {
+        // Thrown out of here it would end the ticks without a word.
+        log.warn("A download could not tell its progress.", e);
+        return lastSent == null ? null : lastSent.deepCopy();
+      }
+    }
+
+    private void send(ObjectNode value) {
+      ObjectNode params = JsonMessages.MAPPER.createObjectNode();
+      params.set("token", token);
+      params.set("value", value);
+      client.accept(JsonMessages.notification("$/progress", params));
+    }
+  }
+
+  private static ObjectNode tree(Object value) {
+    return JsonMessages.MAPPER.valueToTree(value);
+  }
+}
