@@ -223,7 +223,7 @@ public final class RemoteReader implements AutoCloseable {
     }
     HttpUriRequestBase message = new HttpUriRequestBase("GET", URI.create("/"));
     message.setScheme(url.scheme());
-    message.setAuthority(new URIAuthority(url.host(), url.port()));
+    message.setAuthority(authority(url));
     message.setPath(url.target());
     setFields(message, request);
     Cancellation.Registration registration = cancellation.onCancel(message::abort);
@@ -256,7 +256,7 @@ public final class RemoteReader implements AutoCloseable {
     HttpUrl url = request.url();
     BasicHttpRequest message = new BasicHttpRequest("GET", url.target());
     message.setScheme(url.scheme());
-    message.setAuthority(new URIAuthority(url.host(), url.port()));
+    message.setAuthority(authority(url));
     setFields(message, request);
     NegotiatedClient.Exchange exchange = negotiated().send(url, message);
     Cancellation.Registration registration = cancellation.onCancel(exchange::abort);
@@ -286,6 +286,12 @@ public final class RemoteReader implements AutoCloseable {
               policy, tls, connectionConfig, requestConfig, MAX_CONNECTIONS_PER_HOST);
     }
     return negotiated;
+  }
+
+  /** Hosts compare the {@code Host} field as text, so a default port is left out. */
+  private static URIAuthority authority(HttpUrl url) {
+    boolean isDefault = url.port() == (url.isHttps() ? 443 : 80);
+    return new URIAuthority(url.host(), isDefault ? -1 : url.port());
   }
 
   private static HttpHost host(HttpUrl url) {

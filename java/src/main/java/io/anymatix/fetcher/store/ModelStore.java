@@ -201,11 +201,6 @@ public final class ModelStore {
 
   private static Stored used(Sidecar sidecar) {
     Path file = sidecar.file().orElseThrow();
-    if (!sidecar.hasFileSize()) {
-      // Older versions take a missing length for a reason to fetch again, or to damage the file.
-      fillFileSize(sidecar);
-      writeSidecar(sidecar);
-    }
     try {
       // Storage pruning of other versions goes by the last use.
       Files.setLastModifiedTime(file, FileTime.from(Instant.now()));
