@@ -138,6 +138,20 @@ public final class Content {
         });
   }
 
+  /** The {@code count} bytes from {@code from} on as a content; zeros where this one has ended. */
+  Content slice(long from, long count) {
+    return new Content(
+        count,
+        (position, into, at, wanted) -> {
+          long left = Math.max(0, lengthBytes - from - position);
+          int here = (int) Math.min(wanted, left);
+          if (here > 0) {
+            reader.read(from + position, into, at, here);
+          }
+          Arrays.fill(into, at + here, at + wanted, (byte) 0);
+        });
+  }
+
   /** This content with every bit of one byte inverted: what only a hash can see. */
   public Content withFlippedByte(long offset) {
     return overwritten(offset, (byte) ~bytes(offset, 1)[0]);
