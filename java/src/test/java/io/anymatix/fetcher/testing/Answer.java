@@ -186,6 +186,10 @@ final class Answer {
     fields.removeIf(field -> omittedFields.contains(field.name()));
   }
 
+  List<Reply.Field> fields() {
+    return fields;
+  }
+
   /** The head in bytes, with the empty line that ends it. */
   byte[] head() {
     ByteArrayOutputStream head = new ByteArrayOutputStream(512);

@@ -66,7 +66,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class ByteRangeServer implements AutoCloseable {
   private static final Duration PATIENCE = Duration.ofSeconds(30);
-  private static final InetAddress LOOPBACK = ipv4Loopback();
+  static final InetAddress LOOPBACK = ipv4Loopback();
   private static final int BUFFER_BYTES = 256 * 1024;
   private static final int MAX_HEAD_BYTES = 64 * 1024;
   private static final int MAX_REQUEST_BODY_BYTES = 16 * 1024 * 1024;
@@ -361,10 +361,8 @@ public final class ByteRangeServer implements AutoCloseable {
 
   /** A content at a path, with its script. Safe from any thread, also while requests come in. */
   public final class Resource {
-    private record Rule(Predicate<Request> selector, Fault fault) {}
-
     private final String path;
-    private final List<Rule> rules = new CopyOnWriteArrayList<>();
+    private final Script script = new Script();
     private volatile Content content;
     private volatile @Nullable String entityTag;
     private volatile @Nullable String lastModified;
@@ -384,9 +382,7 @@ public final class ByteRangeServer implements AutoCloseable {
 
     /** Departs from the norm in the answers to requests that the selector picks. */
     public Resource when(Predicate<Request> selector, Fault... faults) {
-      for (Fault fault : faults) {
-        rules.add(new Rule(selector, fault));
-      }
+      script.add(selector, faults);
       return this;
     }
 
@@ -422,11 +418,7 @@ public final class ByteRangeServer implements AutoCloseable {
       Answer answer = new Answer(request, content);
       answer.entityTag = entityTag;
       answer.lastModified = lastModified;
-      for (Rule rule : rules) {
-        if (rule.selector().test(request)) {
-          rule.fault().applyTo(answer);
-        }
-      }
+      script.applyTo(answer);
       return answer;
     }
   }
