@@ -13,16 +13,23 @@ import org.jspecify.annotations.Nullable;
  */
 public record ContentRange(@Nullable ByteRange range, @Nullable Long completeLengthBytes) {
   private static final Pattern SATISFIED =
-      Pattern.compile("bytes\\s+(\\d{1,18})-(\\d{1,18})/(\\d{1,18}|\\*)", Pattern.CASE_INSENSITIVE);
+      Pattern.compile("bytes\\s+(\\d{1,19})-(\\d{1,19})/(\\d{1,19}|\\*)", Pattern.CASE_INSENSITIVE);
   private static final Pattern UNSATISFIED =
-      Pattern.compile("bytes\\s+\\*/(\\d{1,18})", Pattern.CASE_INSENSITIVE);
+      Pattern.compile("bytes\\s+\\*/(\\d{1,19})", Pattern.CASE_INSENSITIVE);
 
   /** Reads a field value; null if it is absent, malformed, or of another unit than bytes. */
   public static @Nullable ContentRange parse(@Nullable String fieldValue) {
     if (fieldValue == null) {
       return null;
     }
-    String text = fieldValue.strip();
+    try {
+      return parsePresent(fieldValue.strip());
+    } catch (NumberFormatException e) {
+      return null; // beyond what a file can be long
+    }
+  }
+
+  private static @Nullable ContentRange parsePresent(String text) {
     Matcher satisfied = SATISFIED.matcher(text);
     if (satisfied.matches()) {
       long first = Long.parseLong(satisfied.group(1));
@@ -34,9 +41,8 @@ public record ContentRange(@Nullable ByteRange range, @Nullable Long completeLen
       return new ContentRange(new ByteRange(first, last), complete);
     }
     Matcher unsatisfied = UNSATISFIED.matcher(text);
-    if (unsatisfied.matches()) {
-      return new ContentRange(null, Long.valueOf(unsatisfied.group(1)));
-    }
-    return null;
+    return unsatisfied.matches()
+        ? new ContentRange(null, Long.valueOf(unsatisfied.group(1)))
+        : null;
   }
 }

@@ -99,7 +99,14 @@ public final class Answer implements AutoCloseable {
   /** The {@code Content-Length} field in bytes, or null. */
   public @Nullable Long contentLengthBytes() {
     String text = field("Content-Length");
-    return text != null && text.strip().matches("\\d{1,18}") ? Long.valueOf(text.strip()) : null;
+    if (text == null || !text.strip().matches("\\d{1,19}")) {
+      return null;
+    }
+    try {
+      return Long.valueOf(text.strip());
+    } catch (NumberFormatException e) {
+      return null; // beyond what a file can be long
+    }
   }
 
   public Validator validator() {
@@ -125,6 +132,15 @@ public final class Answer implements AutoCloseable {
       return n;
     } catch (IOException e) {
       throw StatusKinds.ofBrokenContent(e, url);
+    }
+  }
+
+  /** Whether more content can be read without waiting for the network. */
+  public boolean hasMore() {
+    try {
+      return content.available() > 0;
+    } catch (IOException e) {
+      return false; // the next read tells
     }
   }
 

@@ -306,6 +306,13 @@ final class NegotiatedClient implements AutoCloseable {
       }
 
       @Override
+      public int available() {
+        synchronized (lock) {
+          return length;
+        }
+      }
+
+      @Override
       public int read(byte[] target, int offset, int wanted) throws IOException {
         return wanted == 0 ? 0 : take(target, offset, wanted);
       }

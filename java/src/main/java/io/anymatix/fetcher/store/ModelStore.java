@@ -565,7 +565,7 @@ public final class ModelStore {
     }
     Set<Path> models = new LinkedHashSet<>();
     for (Sidecar sidecar : doomed) {
-      sidecar.linkedNames().forEach(name -> plainChild(folder, name).ifPresent(models::add));
+      sidecar.linkedNames().forEach(name -> Sidecar.child(folder, name).ifPresent(models::add));
       sidecar.file().ifPresent(models::add);
     }
     Set<String> hashes = new LinkedHashSet<>(Set.of(urlHash));
@@ -601,11 +601,6 @@ public final class ModelStore {
 
   private static boolean isWorkingFileOf(String name, String model) {
     return name.startsWith(model + ".") && isWorkingName(name);
-  }
-
-  private static Optional<Path> plainChild(Path folder, String name) {
-    Path child = folder.resolve(name).normalize();
-    return folder.equals(child.getParent()) ? Optional.of(child) : Optional.empty();
   }
 
   private static boolean remove(Path file, Deletion result) {

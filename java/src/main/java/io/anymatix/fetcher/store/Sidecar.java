@@ -8,6 +8,7 @@ import io.anymatix.fetcher.content.Sha256;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributeView;
@@ -183,16 +184,18 @@ public final class Sidecar {
 
   /** The named file, if the name is one component; it need not exist. */
   Optional<Path> file() {
-    String name = text("file_name");
-    boolean oneComponent =
-        name != null
-            && !name.isEmpty()
-            && !name.equals(".")
-            && !name.equals("..")
-            && name.indexOf('/') < 0
-            && name.indexOf('\\') < 0
-            && name.indexOf('\0') < 0;
-    return oneComponent ? Optional.of(folder().resolve(name)) : Optional.empty();
+    return Optional.ofNullable(text("file_name")).flatMap(name -> child(folder(), name));
+  }
+
+  /** A file directly in a folder, or nothing if the name leads elsewhere. */
+  static Optional<Path> child(Path folder, String name) {
+    try {
+      Path child = folder.resolve(name);
+      boolean isChild = !name.isEmpty() && child.equals(child.normalize());
+      return isChild && folder.equals(child.getParent()) ? Optional.of(child) : Optional.empty();
+    } catch (InvalidPathException e) {
+      return Optional.empty();
+    }
   }
 
   /** Display name of the model file. */
@@ -293,15 +296,15 @@ public final class Sidecar {
     }
     try {
       Long stated = statedBytes();
-      if (stated != null && Files.size(file.get()) != stated) {
-        return false;
+      if (stated != null) {
+        return Files.size(file.get()) == stated;
       }
       if (file.get().toString().toLowerCase(Locale.ROOT).endsWith(".json")) {
         try (InputStream in = Files.newInputStream(file.get())) {
           return PythonJson.isJson(in);
         }
       }
-      return stated != null || withoutAnyLength;
+      return withoutAnyLength;
     } catch (IOException e) {
       return false;
     }

@@ -22,9 +22,6 @@ final class SegmentWorker {
   /** Bytes gathered before a write: fewer, larger writes cost less. */
   private static final int BUFFER_BYTES = 256 * 1024;
 
-  /** Received bytes wait at most this long for more before they are written. */
-  private static final long LONGEST_GATHER_NANOS = 20_000_000;
-
   private final RemoteReader reader;
   private final RemoteFile remote;
   private final PartFile part;
@@ -162,9 +159,8 @@ final class SegmentWorker {
   private void receive(Answer answer, long lastByte) {
     byte[] buffer = new byte[BUFFER_BYTES];
     int filled = 0;
-    long filledSince = 0;
     try {
-      while (segment.position() + filled < segment.end()) {
+      while (true) {
         long missing = Math.min(segment.end(), lastByte + 1) - segment.position() - filled;
         if (missing <= 0) {
           break;
@@ -174,12 +170,10 @@ final class SegmentWorker {
         if (n < 0) {
           throw endedEarly();
         }
-        long now = System.nanoTime();
-        filledSince = filled == 0 ? now : filledSince;
         filled += n;
         counters.transferredBytes.add(n);
         throttle.received(n, cancellation);
-        if (filled == BUFFER_BYTES || now - filledSince > LONGEST_GATHER_NANOS) {
+        if (filled == BUFFER_BYTES || !answer.hasMore()) {
           write(buffer, filled);
           filled = 0;
         }
