@@ -1,0 +1,114 @@
+package io.anymatix.fetcher.cli;
+
+import io.anymatix.fetcher.failure.CancelledException;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.failure.InvalidParamsException;
+import io.anymatix.fetcher.failure.NotInitializedException;
+import java.io.Console;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** The command line: its sub-commands, its exit codes, and how it tells what went wrong. */
+@Command(
+    name = "anymatix-fetcher",
+    description = "Fetches models for ComfyUI over many connections, resumable and verified.",
+    mixinStandardHelpOptions = true,
+    versionProvider = Cli.Version.class,
+    synopsisSubcommandLabel = "COMMAND",
+    usageHelpAutoWidth = true)
+@SuppressWarnings("NullAway.Init") // picocli fills the fields
+public final class Cli implements Runnable {
+  /** The process was asked to stop by a signal from its terminal. */
+  static final int EXIT_INTERRUPTED = 130;
+
+  static final int EXIT_USAGE = 2;
+  static final int EXIT_DEFECT = 1;
+
+  @Spec CommandSpec spec;
+
+  private Cli() {}
+
+  /**
+   * Runs a command line.
+   *
+   * @param stdout the process's real standard output
+   * @return the exit code
+   */
+  public static int run(String[] args, InputStream stdin, OutputStream stdout) {
+    PrintWriter out = new PrintWriter(stdout, true, StandardCharsets.UTF_8);
+    PrintWriter err = new PrintWriter(System.err, true, StandardCharsets.UTF_8);
+    CommandLine commandLine =
+        new CommandLine(new Cli())
+            .addSubcommand(new ServeCommand(stdin, stdout))
+            .addSubcommand(new FetchCommand(out, err))
+            .addSubcommand(new ProbeCommand(out))
+            .addSubcommand(new DeleteCommand(out))
+            .setOut(out)
+            .setErr(err)
+            .setExecutionExceptionHandler((error, command, parsed) -> tell(error, err));
+    boolean piped = args.length == 0 && !isTerminal();
+    return commandLine.execute(piped ? new String[] {"serve"} : args);
+  }
+
+  /** Whether a person sits at the standard streams. */
+  @SuppressWarnings("SystemConsoleNull") // newer platforms are asked below
+  static boolean isTerminal() {
+    Console console = System.console();
+    if (console == null) {
+      return false;
+    }
+    try {
+      // From Java 22 on there is always a console, and it says what it is.
+      return (Boolean) Console.class.getMethod("isTerminal").invoke(console);
+    } catch (ReflectiveOperationException e) {
+      return true;
+    }
+  }
+
+  @Override
+  public void run() {
+    throw new ParameterException(spec.commandLine(), "Which command?");
+  }
+
+  /** One sentence for what went wrong, one for what to do, and the exit code of its kind. */
+  static int tell(Exception error, PrintWriter err) {
+    if (error instanceof FetchException failure) {
+      err.println("error: " + failure.getMessage());
+      err.println("       " + failure.hint());
+      return failure.kind().exitCode();
+    }
+    if (error instanceof InvalidParamsException || error instanceof NotInitializedException) {
+      err.println("error: " + error.getMessage());
+      return EXIT_USAGE;
+    }
+    if (error instanceof CancelledException) {
+      return EXIT_INTERRUPTED;
+    }
+    err.println("error: this is a defect of the program: " + error);
+    return EXIT_DEFECT;
+  }
+
+  /** What {@code --version} prints. */
+  static final class Version implements IVersionProvider {
+    /** The version of this build. */
+    static String number() {
+      String version = Cli.class.getPackage().getImplementationVersion();
+      return version == null ? "development" : version;
+    }
+
+    @Override
+    public String[] getVersion() {
+      return new String[] {
+        "anymatix-fetcher " + number() + ", Java " + System.getProperty("java.version")
+      };
+    }
+  }
+}

@@ -1,0 +1,127 @@
+package io.anymatix.fetcher.cli;
+
+import io.anymatix.fetcher.fetch.FetchResult;
+import io.anymatix.fetcher.fetch.Progress;
+import java.io.PrintWriter;
+import java.util.Locale;
+import java.util.function.Supplier;
+
+/** Shows a running download on stderr: a bar at a terminal, a line now and then without one. */
+final class ProgressView implements AutoCloseable {
+  private static final int BAR_CELLS = 28;
+  private static final long TERMINAL_TICK_MILLIS = 100;
+  private static final long PLAIN_TICK_MILLIS = 5_000;
+
+  private final PrintWriter err;
+  private final Supplier<Progress> snapshot;
+  private final boolean terminal;
+  private final boolean silent;
+  private final Thread ticker;
+  private boolean ended;
+
+  private ProgressView(
+      PrintWriter err, Supplier<Progress> snapshot, boolean terminal, boolean silent) {
+    this.err = err;
+    this.snapshot = snapshot;
+    this.terminal = terminal;
+    this.silent = silent;
+    this.ticker = new Thread(this::tick, "progress");
+    ticker.setDaemon(true);
+  }
+
+  /** Starts to show; {@code silent} shows nothing at all, for programs. */
+  static ProgressView start(PrintWriter err, Supplier<Progress> snapshot, boolean silent) {
+    ProgressView view = new ProgressView(err, snapshot, Cli.isTerminal(), silent);
+    if (!silent) {
+      view.ticker.start();
+    }
+    return view;
+  }
+
+  private void tick() {
+    try {
+      synchronized (this) {
+        while (!ended) {
+          wait(terminal ? TERMINAL_TICK_MILLIS : PLAIN_TICK_MILLIS);
+          if (!ended) {
+            show(line(snapshot.get()));
+          }
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void show(String line) {
+    if (terminal) {
+      err.print("\r\u001b[K" + line);
+      err.flush();
+    } else {
+      err.println(line);
+    }
+  }
+
+  /** Says how a download ended. */
+  synchronized void completed(FetchResult result) {
+    ended = true;
+    if (silent) {
+      return;
+    }
+    double seconds = Math.max(0.001, result.elapsedMillis() / 1000.0);
+    String how =
+        switch (result.outcome()) {
+          case PRESENT -> "is present";
+          case ADOPTED -> "was found on this disk, proven by its hash";
+          case DOWNLOADED, RESUMED ->
+              String.format(
+                  Locale.ROOT,
+                  "%s %s in %.1f s (%.1f MB/s)%s",
+                  result.outcome().wireName(),
+                  megabytes(result.bytesTransferred()),
+                  seconds,
+                  result.bytesTransferred() / 1e6 / seconds,
+                  result.bytesReused() > 0 ? ", " + megabytes(result.bytesReused()) + " kept" : "");
+        };
+    err.println((terminal ? "\r\u001b[K" : "") + result.fileName() + " " + how);
+  }
+
+  @Override
+  public synchronized void close() {
+    if (!ended && terminal && !silent) {
+      err.println();
+    }
+    ended = true;
+    notifyAll();
+  }
+
+  /** One line that says where a download is. */
+  static String line(Progress progress) {
+    StringBuilder line = new StringBuilder();
+    Double share = progress.progress();
+    if (share != null) {
+      int cells = (int) Math.round(share * BAR_CELLS);
+      line.append('[').append("#".repeat(cells)).append(" ".repeat(BAR_CELLS - cells)).append("] ");
+      line.append(String.format(Locale.ROOT, "%3.0f%% ", Math.floor(share * 100)));
+    }
+    if (progress.reason() != null) {
+      return line.append("waiting: ").append(progress.reason()).toString();
+    }
+    line.append(progress.phase().wireName());
+    if (progress.totalBytes() != null || progress.receivedBytes() > 0) {
+      line.append(' ').append(megabytes(progress.receivedBytes()));
+      line.append(String.format(Locale.ROOT, ", %.1f MB/s", progress.megabytesPerSecond()));
+    }
+    if (progress.etaSeconds() != null) {
+      line.append(String.format(Locale.ROOT, ", %.0f s left", Math.ceil(progress.etaSeconds())));
+    }
+    if (progress.connections() > 0) {
+      line.append(", ").append(progress.connections()).append(" connections");
+    }
+    return line.append("  ").append(progress.fileName()).toString();
+  }
+
+  private static String megabytes(long bytes) {
+    return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
+  }
+}

@@ -1,0 +1,64 @@
+package io.anymatix.fetcher.cli;
+
+import io.anymatix.fetcher.fetch.Fetcher;
+import io.anymatix.fetcher.rpc.FetcherMethods;
+import io.anymatix.fetcher.rpc.RpcMethods;
+import io.anymatix.fetcher.rpc.StdioServer;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+/**
+ * The sidecar process: JSON-RPC on the standard streams until stdin ends, {@code shutdown} is
+ * called, a signal asks for the end, or the parent process dies; then gone, with every part file
+ * resumable.
+ */
+@Command(
+    name = "serve",
+    description = "Speaks JSON-RPC 2.0 on stdin and stdout; logs go to stderr.",
+    mixinStandardHelpOptions = true)
+@SuppressWarnings("NullAway.Init") // picocli fills the fields
+final class ServeCommand implements Callable<Integer> {
+  @Spec CommandSpec spec;
+  @Mixin OwnerOptions options;
+
+  private final InputStream stdin;
+  private final OutputStream stdout;
+
+  ServeCommand(InputStream stdin, OutputStream stdout) {
+    this.stdin = stdin;
+    this.stdout = stdout;
+  }
+
+  @Override
+  public Integer call() throws InterruptedException {
+    Fetcher fetcher = new Fetcher(options.toConfig(spec.commandLine(), false));
+    StdioServer server =
+        new StdioServer(
+            stdin, stdout, RpcMethods.class, new FetcherMethods(fetcher, Cli.Version.number()));
+    ProcessHandle.current().parent().ifPresent(parent -> stopWith(parent, server));
+    Thread ending =
+        new Thread(
+            () -> {
+              server.stop();
+              fetcher.close();
+              // A signal is an ordinary end here; the JVM would report it as a failure.
+              Runtime.getRuntime().halt(0);
+            },
+            "ending");
+    Runtime.getRuntime().addShutdownHook(ending);
+    server.run();
+    fetcher.close();
+    Runtime.getRuntime().halt(0);
+    return 0;
+  }
+
+  /** Stdin ends with the parent, unless another of its children holds the pipe's other end. */
+  private static void stopWith(ProcessHandle parent, StdioServer server) {
+    var unused = parent.onExit().thenRun(server::stop);
+  }
+}
