@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,6 +24,14 @@ class Hold:
     released: threading.Event = field(default_factory=threading.Event)
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """A client that goes away in the middle is part of the tests, not an error to print."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class RangeServer:
     """Serves registered paths on loopback from entering to leaving it; safe from any thread."""
 
@@ -33,7 +42,7 @@ class RangeServer:
         self._bytes_sent: Counter[str] = Counter()
         self._requests: list[tuple[str, str, str | None]] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler_class())
+        self._server = _QuietServer(("127.0.0.1", 0), self._handler_class())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
