@@ -88,7 +88,11 @@ final class SegmentWorker {
    * @throws UnusableAnswer if the answer is not what was asked for
    */
   void run() {
-    ByteRange wanted = new ByteRange(segment.position(), segment.end() - 1);
+    long end = segment.end();
+    if (segment.position() >= end) {
+      return; // its rival was faster than this thread's start
+    }
+    ByteRange wanted = new ByteRange(segment.position(), end - 1);
     RemoteRequest request =
         new RemoteRequest(
             remote.location(), remote.credentials(), wanted, remote.validator().ifRangeValue());
