@@ -342,9 +342,6 @@ public final class Fetcher implements AutoCloseable {
       ModelStore.Origin origin,
       @Nullable Sha256 wanted,
       long startedNanos) {
-    if (remote.lengthBytes() != null) {
-      store.requireSpace(order.place().target(), remote.lengthBytes());
-    }
     PartFile part =
         store.openPart(
             origin.name(),

@@ -236,18 +236,6 @@ public final class ModelStore {
     return PartFile.open(finalPath, patience, cancellation, listener);
   }
 
-  /**
-   * Checks, before the first byte, that the volume can take what is still to come.
-   *
-   * @throws FetchException {@code diskFull} with the numbers
-   */
-  public void requireSpace(Path path, long neededBytes) {
-    Long free = StorageFailures.freeBytes(path);
-    if (free != null && free < neededBytes) {
-      throw StorageFailures.diskFull(path, neededBytes, null);
-    }
-  }
-
   /** Gives a complete and proven part its final name and its sidecar file. */
   public Stored publish(PartFile part, Origin origin, long lengthBytes, Sha256 sha256) {
     Path file = part.finalPath();

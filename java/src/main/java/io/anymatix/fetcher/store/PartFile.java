@@ -251,6 +251,18 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
+  /**
+   * Checks, before a byte is written, that the volume can take what is still to come.
+   *
+   * @throws FetchException {@code diskFull} with the numbers
+   */
+  public void requireSpace(long neededBytes) {
+    Long free = StorageFailures.freeBytes(path);
+    if (free != null && free < neededBytes) {
+      throw StorageFailures.diskFull(path, neededBytes, null);
+    }
+  }
+
   /** Throws away every byte and note, to start over. */
   public void discard() {
     try {
@@ -353,10 +365,14 @@ public final class PartFile implements AutoCloseable {
     Files.deleteIfExists(completionNote(finalPath));
   }
 
-  /** Lets go of the part; its bytes and notes stay for a resume. */
+  /** Lets go of the part; its bytes and notes stay for a resume, if there are any bytes. */
   @Override
   public void close() {
     try {
+      if (channel.isOpen() && channel.size() == 0) {
+        delete();
+        return;
+      }
       closeJournal();
       channel.close();
     } catch (IOException e) {
@@ -364,12 +380,15 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
-  /** Lets go of the part and removes it and its notes. */
+  /** Removes the part and its notes, and lets go of it. */
   public void delete() {
-    close();
     try {
-      removeNotes(finalPath);
-      Files.deleteIfExists(path);
+      closeJournal();
+      if (channel.isOpen()) {
+        removeNotes(finalPath);
+        Files.deleteIfExists(path);
+        channel.close();
+      }
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
     }

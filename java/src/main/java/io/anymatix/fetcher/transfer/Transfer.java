@@ -23,11 +23,15 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Brings a remote file into a part file, and hashes it.
@@ -38,6 +42,8 @@ import org.jspecify.annotations.Nullable;
  * One object brings one file once.
  */
 public final class Transfer {
+  private static final Logger log = LoggerFactory.getLogger(Transfer.class);
+
   /**
    * What one worker is given at a time, in bytes: several round trips' worth, and hashable soon.
    */
@@ -57,7 +63,9 @@ public final class Transfer {
   private static final List<Duration> WARM_UP_PAUSES =
       List.of(1, 2, 3, 5, 8).stream().map(Duration::ofSeconds).toList();
 
-  private static final int MOST_RESOLUTIONS = 10;
+  /** New addresses in a row that brought no byte. */
+  private static final int MOST_RESOLUTIONS = 5;
+
   private static final int STREAM_BUFFER_BYTES = 256 * 1024;
 
   private final RemoteReader reader;
@@ -71,6 +79,7 @@ public final class Transfer {
 
   private RemoteFile remote;
   private int resolutions;
+  private int fruitlessResolutions;
   private boolean startedOver;
   private boolean sawHttp2;
 
@@ -155,8 +164,9 @@ public final class Transfer {
         length < Config.PARALLEL_MINIMUM_BYTES
             ? 1
             : (int) Math.min(maxConnections, Math.max(1, length / SMALLEST_SEGMENT_BYTES));
-    part.begin(length, identity(), trusted, connections > 1);
     SegmentTable table = new SegmentTable(length, trusted);
+    part.requireSpace(table.missingBytes());
+    part.begin(length, identity(), trusted, connections > 1);
     counters.begin(length - table.missingBytes(), () -> length - table.missingBytes());
     PrefixHasher hasher =
         new PrefixHasher(
@@ -178,8 +188,7 @@ public final class Transfer {
     private int rangesIgnored;
     private boolean rangesHonoured;
     private long nextCheckpointNanos = System.nanoTime() + CHECKPOINT_INTERVAL.toNanos();
-    private volatile boolean checkpointing;
-    private volatile @Nullable RuntimeException checkpointFailure;
+    private CompletableFuture<Void> checkpoint = CompletableFuture.completedFuture(null);
 
     Coordinator(SegmentTable table, long lengthBytes, int connections) {
       this.table = table;
@@ -199,10 +208,6 @@ public final class Transfer {
       try {
         while (!table.isComplete()) {
           cancellation.throwIfCancelled();
-          RuntimeException failure = checkpointFailure;
-          if (failure != null) {
-            throw failure;
-          }
           assign();
           checkpointIfDue();
           Lane lane = finished.poll(RELIEF_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
@@ -246,6 +251,7 @@ public final class Transfer {
       sawHttp2 |= worker.isHttp2();
       if (broughtBytes) {
         rangesHonoured = true;
+        fruitlessResolutions = 0;
         lane.retry.succeeded();
       }
       if (segment.remainingBytes() == 0 && rival != null) {
@@ -322,21 +328,20 @@ public final class Transfer {
     /** Forces what has arrived in the background, so that a power cut costs little. */
     private void checkpointIfDue() {
       long now = System.nanoTime();
-      if (checkpointing || now < nextCheckpointNanos) {
+      if (!checkpoint.isDone() || now < nextCheckpointNanos) {
         return;
       }
+      awaitCheckpoint();
       nextCheckpointNanos = now + CHECKPOINT_INTERVAL.toNanos();
-      checkpointing = true;
-      executor.execute(
-          () -> {
-            try {
-              part.checkpoint(table.covered());
-            } catch (RuntimeException e) {
-              checkpointFailure = e;
-            } finally {
-              checkpointing = false;
-            }
-          });
+      checkpoint = CompletableFuture.runAsync(() -> part.checkpoint(table.covered()), executor);
+    }
+
+    private void awaitCheckpoint() {
+      try {
+        checkpoint.join();
+      } catch (CompletionException e) {
+        throw e.getCause() instanceof RuntimeException cause ? cause : e;
+      }
     }
 
     /** Ends all exchanges and waits until nobody writes any more. */
@@ -362,8 +367,21 @@ public final class Transfer {
         Thread.currentThread().interrupt();
       }
       counters.waiting(null, null);
-      if (!table.isComplete() && checkpointFailure == null) {
-        part.checkpoint(table.covered());
+      leaveInOrder();
+    }
+
+    /** What is there is claimed for the next attempt; a part without a byte is nothing to keep. */
+    private void leaveInOrder() {
+      try {
+        awaitCheckpoint();
+        if (table.covered().isEmpty()) {
+          part.discard();
+        } else if (!table.isComplete()) {
+          part.checkpoint(table.covered());
+        }
+      } catch (FetchException e) {
+        // The failure that led here counts; on this boot the journal's other counts are as good.
+        log.warn("{}: {}", part.finalPath().getFileName(), e.getMessage());
       }
     }
 
@@ -406,6 +424,9 @@ public final class Transfer {
     RetryPolicy retry = new RetryPolicy();
     while (true) {
       part.discard();
+      if (remote.lengthBytes() != null) {
+        part.requireSpace(remote.lengthBytes());
+      }
       try (Answer answer =
           reader.openSuccessful(
               new RemoteRequest(remote.location(), remote.credentials(), null, null),
@@ -497,11 +518,12 @@ public final class Transfer {
   /** A signed address answers 401 or 403 once it has expired; the source may give a new one. */
   private boolean isExpiredLink(FetchException failure) {
     boolean refused = failure.kind() == FailureKind.AUTH || failure.kind() == FailureKind.FORBIDDEN;
-    return refused && resolutions < MOST_RESOLUTIONS;
+    return refused && fruitlessResolutions < MOST_RESOLUTIONS;
   }
 
   private void resolve() {
     resolutions++;
+    fruitlessResolutions++;
     RemoteFile again = RetryPolicy.run(resolveAgain, cancellation, counters::waiting);
     boolean same =
         Objects.equals(again.lengthBytes(), remote.lengthBytes())
