@@ -62,7 +62,8 @@ public final class RetryPolicy {
    */
   public @Nullable Duration pauseAfter(FetchException failure) {
     Duration told = failure.retryAfter();
-    if (told != null && isWorthRetrying(failure)) {
+    // A server that says "at once" again and again must not be asked again and again.
+    if (told != null && told.compareTo(FIRST_PAUSE) >= 0 && isWorthRetrying(failure)) {
       toldWait = toldWait.plus(told);
       return toldWait.compareTo(MAX_TOLD_WAIT) <= 0 ? told : null;
     }

@@ -43,7 +43,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Journal implements AutoCloseable {
   /** Enough pieces for little waste after a kill, few enough for a small file. */
-  private static final int MOST_PIECES = 2048;
+  private static final int MOST_PIECES = 8192;
 
   private static final long SMALLEST_PIECE_BYTES = 1 << 20;
   private static final int LONGEST_JOURNAL_BYTES = 4 << 20;
@@ -59,6 +59,7 @@ public final class Journal implements AutoCloseable {
   private final int width;
   private long writtenOffset;
   private @Nullable FileChannel channel;
+  private boolean closed;
 
   /**
    * What identifies the representation that a part's bytes came from.
@@ -70,7 +71,7 @@ public final class Journal implements AutoCloseable {
      * Whether bytes of both may be put together: the source's hash decides where both know it, else
      * the entity tags, else the modification dates. What neither side knows tells nothing.
      */
-    boolean mayBeSame(Identity other) {
+    public boolean mayBeSame(Identity other) {
       if (sha256 != null && other.sha256 != null) {
         return sha256.equals(other.sha256);
       }
@@ -121,11 +122,22 @@ public final class Journal implements AutoCloseable {
       if (!Files.isRegularFile(path) || Files.size(path) > LONGEST_JOURNAL_BYTES) {
         return Optional.empty();
       }
-      return PythonJson.read(Files.readAllBytes(path))
+      byte[] bytes = Files.readAllBytes(path);
+      Optional<JsonNode> whole = PythonJson.read(bytes);
+      // Only what is overwritten in place can be torn; what was claimed before it still counts.
+      return (whole.isPresent() ? whole : claimsAlone(bytes))
           .flatMap(json -> found(json, currentBootId()));
     } catch (IOException e) {
       return Optional.empty();
     }
+  }
+
+  private static Optional<JsonNode> claimsAlone(byte[] bytes) {
+    String text = new String(bytes, StandardCharsets.ISO_8859_1);
+    int end = text.indexOf(WRITTEN_KEY);
+    return end < 0
+        ? Optional.empty()
+        : PythonJson.read((text.substring(0, end) + "}").getBytes(StandardCharsets.ISO_8859_1));
   }
 
   /** Length of the pieces, in bytes. */
@@ -135,27 +147,20 @@ public final class Journal implements AutoCloseable {
 
   /**
    * Notes that the bytes from {@code first} up to {@code end} were written. What does not continue
-   * a piece's prefix is left to {@link #checkpoint}.
+   * its piece's prefix is left to {@link #checkpoint}.
    */
-  public void written(long first, long end) throws IOException {
-    synchronized (this) {
-      int from = -1;
-      int piece = (int) (first / pieceBytes);
-      long position = first;
-      while (position < end) {
-        long pieceStart = piece * pieceBytes;
-        if (written[piece] < position - pieceStart) {
-          break;
-        }
-        position = Math.min(end, pieceStart + pieceBytes);
-        written[piece] = Math.max(written[piece], position - pieceStart);
-        from = from < 0 ? piece : from;
-        piece++;
+  public synchronized void written(long first, long end) throws IOException {
+    int firstPiece = (int) (first / pieceBytes);
+    int piece = firstPiece;
+    for (long position = first; position < end; piece++) {
+      long pieceStart = piece * pieceBytes;
+      long pieceEnd = Math.min(end, pieceStart + pieceBytes);
+      if (written[piece] >= position - pieceStart) {
+        written[piece] = Math.max(written[piece], pieceEnd - pieceStart);
       }
-      if (from >= 0) {
-        overwrite(from, piece);
-      }
+      position = pieceEnd;
     }
+    overwrite(firstPiece, piece);
   }
 
   /**
@@ -166,15 +171,20 @@ public final class Journal implements AutoCloseable {
   public void checkpoint(List<CoveredRange> forced) throws IOException {
     long[] done = prefixes(forced);
     synchronized (this) {
-      for (int i = 0; i < done.length; i++) {
-        written[i] = Math.max(written[i], done[i]);
+      if (!closed) {
+        replace(done, true);
       }
-      replace(done, true);
     }
   }
 
+  /** Ends the notes; a checkpoint that comes later changes nothing any more. */
   @Override
   public synchronized void close() throws IOException {
+    closed = true;
+    closeChannel();
+  }
+
+  private void closeChannel() throws IOException {
     if (channel != null) {
       channel.close();
       channel = null;
@@ -236,7 +246,7 @@ public final class Journal implements AutoCloseable {
     String text = PythonJson.writeLine(head);
     text = text.substring(0, text.length() - 1) + WRITTEN_KEY;
     writtenOffset = text.length();
-    close();
+    closeChannel();
     AtomicFile.replace(path, text + slots(0, written.length) + "]}", forced);
     channel = FileChannel.open(path, StandardOpenOption.WRITE);
   }

@@ -263,6 +263,12 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
+  /** Length of the journal's pieces, in bytes: what starts at a piece is claimed at once. */
+  public long pieceBytes() {
+    Journal running = journal;
+    return running == null ? 1 : running.pieceBytes();
+  }
+
   /** Throws away every byte and note, to start over. */
   public void discard() {
     try {

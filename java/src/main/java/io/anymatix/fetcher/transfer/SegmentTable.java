@@ -93,13 +93,16 @@ final class SegmentTable {
     }
   }
 
-  /** Hands out up to {@code mostBytes} of the first missing bytes; null if none are left over. */
-  synchronized @Nullable Segment take(long mostBytes, long nowNanos) {
+  /**
+   * Hands out the first missing bytes, up to the next multiple of {@code gridBytes}, so that most
+   * segments begin where a piece of the journal does; null if none are left over.
+   */
+  synchronized @Nullable Segment take(long gridBytes, long nowNanos) {
     var gap = gaps.pollFirstEntry();
     if (gap == null) {
       return null;
     }
-    long end = Math.min(gap.getValue(), gap.getKey() + mostBytes);
+    long end = Math.min(gap.getValue(), (gap.getKey() / gridBytes + 1) * gridBytes);
     if (end < gap.getValue()) {
       gaps.put(end, gap.getValue());
     }

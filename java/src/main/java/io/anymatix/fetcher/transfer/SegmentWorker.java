@@ -24,6 +24,7 @@ final class SegmentWorker {
 
   private final RemoteReader reader;
   private final RemoteFile remote;
+  private final boolean tagsIdentify;
   private final PartFile part;
   private final SegmentTable.Segment segment;
   private final Counters counters;
@@ -52,15 +53,22 @@ final class SegmentWorker {
     }
   }
 
+  /**
+   * Prepares to fetch a segment.
+   *
+   * @param tagsIdentify whether another entity tag means another content
+   */
   SegmentWorker(
       RemoteReader reader,
       RemoteFile remote,
+      boolean tagsIdentify,
       PartFile part,
       SegmentTable.Segment segment,
       Counters counters,
       Throttle throttle) {
     this.reader = reader;
     this.remote = remote;
+    this.tagsIdentify = tagsIdentify;
     this.part = part;
     this.segment = segment;
     this.counters = counters;
@@ -81,6 +89,11 @@ final class SegmentWorker {
     cancellation.cancel();
   }
 
+  /** Whether it was ended by {@link #abort}; its failure then means nothing. */
+  boolean isAborted() {
+    return cancellation.isCancelled();
+  }
+
   /**
    * Fetches the segment, or as much of it as the server sends.
    *
@@ -95,7 +108,10 @@ final class SegmentWorker {
     ByteRange wanted = new ByteRange(segment.position(), end - 1);
     RemoteRequest request =
         new RemoteRequest(
-            remote.location(), remote.credentials(), wanted, remote.validator().ifRangeValue());
+            remote.location(),
+            remote.credentials(),
+            wanted,
+            tagsIdentify ? remote.validator().ifRangeValue() : null);
     counters.connections.incrementAndGet();
     try (Answer answer = reader.open(request, cancellation)) {
       http2 = answer.isHttp2();
@@ -113,7 +129,8 @@ final class SegmentWorker {
       Long length = answer.contentLengthBytes();
       boolean changed =
           (length != null && !length.equals(remote.lengthBytes()))
-              || differs(answer.validator().entityTag(), remote.validator().entityTag());
+              || (tagsIdentify
+                  && differs(answer.validator().entityTag(), remote.validator().entityTag()));
       throw changed ? contentChanged() : rangeIgnored("200");
     }
     if (status == 416) {
@@ -186,14 +203,25 @@ final class SegmentWorker {
       write(buffer, filled);
     }
     if (segment.position() > lastByte) {
+      drain(answer);
+    }
+  }
+
+  /** Reads the end of a content that is all there, so that its connection is kept. */
+  private static void drain(Answer answer) {
+    try {
       answer.drain(0);
+    } catch (FetchException e) {
+      // Only the connection is lost.
     }
   }
 
   private void write(byte[] buffer, int length) {
-    if (length > 0) {
-      part.write(ByteBuffer.wrap(buffer, 0, length), segment.position());
-      segment.advance(length);
+    // What lies behind the end is somebody else's by now, and perhaps hashed already.
+    int wanted = (int) Math.min(length, segment.remainingBytes());
+    if (wanted > 0) {
+      part.write(ByteBuffer.wrap(buffer, 0, wanted), segment.position());
+      segment.advance(wanted);
     }
   }
 

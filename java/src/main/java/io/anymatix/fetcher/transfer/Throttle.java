@@ -13,7 +13,7 @@ public final class Throttle {
   private static final double BURST_SECONDS = 0.1;
 
   private volatile @Nullable Long maxBytesPerSecond;
-  private double nextFreeNanos;
+  private double nextFreeNanos = System.nanoTime();
 
   /** Changes the limit at once, also for running transfers; null lifts it. */
   public void limit(@Nullable Long maxBytesPerSecond) {

@@ -27,6 +27,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -63,9 +64,16 @@ public final class Transfer {
   private static final List<Duration> WARM_UP_PAUSES =
       List.of(1, 2, 3, 5, 8).stream().map(Duration::ofSeconds).toList();
 
-  /** New addresses in a row that brought no byte. */
-  private static final int MOST_RESOLUTIONS = 5;
+  /** A source is asked again this often in a row without a byte in between. */
+  private static final int MOST_FRUITLESS_RESOLUTIONS = 10;
 
+  /** After this many bytes a cut connection is opened again without a pause. */
+  private static final long WORTHWHILE_BYTES = 256 * 1024;
+
+  /** What a connection above a server's limit rests at first; doubled each time. */
+  private static final Duration FIRST_REST = Duration.ofSeconds(2);
+
+  private static final int MOST_REST_DOUBLINGS = 5;
   private static final int STREAM_BUFFER_BYTES = 256 * 1024;
 
   private final RemoteReader reader;
@@ -81,6 +89,7 @@ public final class Transfer {
   private int resolutions;
   private int fruitlessResolutions;
   private boolean startedOver;
+  private boolean tagsDisagree;
   private boolean sawHttp2;
 
   /**
@@ -134,20 +143,23 @@ public final class Transfer {
       try {
         return inParallel ? inRanges() : inOneStream();
       } catch (UnusableAnswer e) {
-        if (e.reason() == UnusableAnswer.Reason.RANGE_IGNORED) {
-          inParallel = false;
-        } else if (startedOver && remote.sha256() == null) {
-          // It changes all the time: one answer is consistent with itself, two need not be.
-          inParallel = false;
-          part.discard();
-        } else {
-          startedOver = true;
-          part.discard();
-          resolve();
-          inParallel = remote.rangesProven();
-        }
+        inParallel = e.reason() != UnusableAnswer.Reason.RANGE_IGNORED && startOver();
+      } catch (RejectedExecutionException e) {
+        throw new CancelledException(); // the process is ending
       }
     }
+  }
+
+  /** Drops the bytes of another content; returns whether the new one is to be had in ranges. */
+  private boolean startOver() {
+    part.discard();
+    if (startedOver) {
+      // It changes all the time: one answer is consistent with itself, two need not be.
+      return false;
+    }
+    startedOver = true;
+    remote = askSource();
+    return remote.rangesProven();
   }
 
   private Identity identity() {
@@ -185,17 +197,19 @@ public final class Transfer {
     private final long segmentBytes;
     private final List<Lane> lanes = new ArrayList<>();
     private final BlockingQueue<Lane> finished = new LinkedBlockingQueue<>();
-    private int rangesIgnored;
+    private final RetryPolicy overload = new RetryPolicy();
     private boolean rangesHonoured;
     private long nextCheckpointNanos = System.nanoTime() + CHECKPOINT_INTERVAL.toNanos();
     private CompletableFuture<Void> checkpoint = CompletableFuture.completedFuture(null);
 
     Coordinator(SegmentTable table, long lengthBytes, int connections) {
       this.table = table;
-      this.segmentBytes =
+      long wanted =
           Math.min(
               LARGEST_SEGMENT_BYTES,
               Math.max(SMALLEST_SEGMENT_BYTES, lengthBytes / (2L * connections)));
+      long piece = part.pieceBytes();
+      this.segmentBytes = (wanted + piece - 1) / piece * piece;
       for (int i = 0; i < connections; i++) {
         lanes.add(new Lane());
       }
@@ -252,46 +266,59 @@ public final class Transfer {
       if (broughtBytes) {
         rangesHonoured = true;
         fruitlessResolutions = 0;
-        lane.retry.succeeded();
+        overload.succeeded();
+        lane.succeeded();
       }
       if (segment.remainingBytes() == 0 && rival != null) {
         abandon(rival);
       }
-      RuntimeException failure = lane.failure;
+      Throwable failure = lane.failure;
       lane.failure = null;
-      if (failure == null) {
-        counters.waiting(null, null);
-        return;
+      if (failure == null || worker.isAborted()) {
+        return; // done, or its rival was faster
       }
-      if (failure instanceof CancelledException && !cancellation.isCancelled()) {
-        return; // its rival was faster
-      }
+      cancellation.throwIfCancelled();
       counters.retries.incrementAndGet();
       if (failure instanceof UnusableAnswer unusable) {
         judgeUnusable(lane, unusable);
       } else if (failure instanceof FetchException fetch) {
-        judgeFailure(lane, fetch);
+        judgeFailure(lane, fetch, segment.receivedBytes());
+      } else if (failure instanceof Error error) {
+        throw error;
       } else {
-        throw failure;
+        throw (RuntimeException) failure;
       }
     }
 
     private void judgeUnusable(Lane lane, UnusableAnswer failure) {
       if (failure.reason() == UnusableAnswer.Reason.CONTENT_CHANGED) {
-        throw failure;
-      }
-      if (rangesHonoured && lanes.size() > 1) {
+        judgeChange(lane, failure);
+      } else if (lane.rangesIgnored < WARM_UP_PAUSES.size()) {
+        lane.waitFor(WARM_UP_PAUSES.get(lane.rangesIgnored++), failure.getMessage());
+      } else if (rangesHonoured && lanes.size() > 1) {
         // Some node of theirs does not know ranges; the others go on without this connection.
         lanes.remove(lane);
-        return;
-      }
-      if (rangesIgnored == WARM_UP_PAUSES.size() * lanes.size()) {
+      } else {
         throw failure;
       }
-      lane.waitFor(WARM_UP_PAUSES.get(rangesIgnored++ / lanes.size()), failure.getMessage());
     }
 
-    private void judgeFailure(Lane lane, FetchException failure) {
+    /** Nodes may tag the same bytes differently: where the source states a hash, it decides. */
+    private void judgeChange(Lane lane, UnusableAnswer failure) {
+      if (remote.sha256() == null) {
+        throw failure;
+      }
+      // The others, too, may have asked before the source was last asked.
+      if (lane.resolution == resolutions) {
+        if (tagsDisagree) {
+          throw failure;
+        }
+        tagsDisagree = true;
+        resolve();
+      }
+    }
+
+    private void judgeFailure(Lane lane, FetchException failure, long receivedBytes) {
       if (isExpiredLink(failure)) {
         // Once for all connections: the others fail with the address that they began with.
         if (lane.resolution == resolutions) {
@@ -300,12 +327,15 @@ public final class Transfer {
         return;
       }
       boolean othersWork = lanes.stream().anyMatch(other -> other.worker != null);
-      if (othersWork && RetryPolicy.isOverload(failure)) {
-        lanes.remove(lane);
+      if (RetryPolicy.isOverload(failure)) {
+        judgeOverload(lane, failure, othersWork);
         return;
       }
       if (failure.kind() == FailureKind.NETWORK && remote.location().isHttps()) {
         reader.avoidHttp2(remote.location());
+      }
+      if (failure.kind() == FailureKind.NETWORK && receivedBytes >= WORTHWHILE_BYTES) {
+        return;
       }
       Duration pause = lane.retry.pauseAfter(failure);
       if (pause != null) {
@@ -314,6 +344,21 @@ public final class Transfer {
         lanes.remove(lane);
       } else {
         throw told(failure);
+      }
+    }
+
+    /** Above the server's limit a connection rests, so that the others go on; alone, all wait. */
+    private void judgeOverload(Lane lane, FetchException failure, boolean othersWork) {
+      if (othersWork) {
+        lane.rest(failure);
+        return;
+      }
+      Duration pause = overload.pauseAfter(failure);
+      if (pause == null) {
+        throw told(failure);
+      }
+      for (Lane each : lanes) {
+        each.waitFor(pause, failure.getMessage());
       }
     }
 
@@ -389,29 +434,47 @@ public final class Transfer {
     private final class Lane {
       private final RetryPolicy retry = new RetryPolicy();
       private @Nullable SegmentWorker worker;
-      private @Nullable RuntimeException failure;
+      private @Nullable Throwable failure;
       private int resolution;
+      private int rangesIgnored;
+      private int rests;
       private long readyNanos = System.nanoTime();
 
       void start(SegmentTable.Segment segment) {
         SegmentWorker started =
-            new SegmentWorker(reader, remote, part, segment, counters, throttle);
-        worker = started;
+            new SegmentWorker(reader, remote, !tagsDisagree, part, segment, counters, throttle);
         resolution = resolutions;
+        counters.waiting(null, null);
         executor.execute(
             () -> {
               try {
                 started.run();
-              } catch (RuntimeException e) {
+              } catch (RuntimeException | Error e) {
                 failure = e;
               } finally {
                 finished.add(this);
               }
             });
+        // Only now, since nobody ends a worker that was refused.
+        worker = started;
+      }
+
+      /** Something arrived: earlier failures no longer count. */
+      void succeeded() {
+        retry.succeeded();
+        rangesIgnored = 0;
+        rests = 0;
+      }
+
+      void rest(FetchException failure) {
+        Duration rest = FIRST_REST.multipliedBy(1L << Math.min(rests++, MOST_REST_DOUBLINGS));
+        Duration told = failure.retryAfter();
+        waitFor(told != null && told.compareTo(rest) > 0 ? told : rest, failure.getMessage());
       }
 
       void waitFor(Duration pause, @Nullable String reason) {
-        readyNanos = System.nanoTime() + pause.toNanos();
+        long ready = System.nanoTime() + pause.toNanos();
+        readyNanos = ready - readyNanos > 0 ? ready : readyNanos;
         if (lanes.stream().noneMatch(lane -> lane.worker != null)) {
           counters.waiting(String.valueOf(reason), Instant.now().plus(pause));
         }
@@ -434,6 +497,7 @@ public final class Transfer {
         sawHttp2 |= answer.isHttp2();
         return receiveAll(answer);
       } catch (FetchException failure) {
+        cancellation.throwIfCancelled();
         counters.retries.incrementAndGet();
         if (isExpiredLink(failure)) {
           resolve();
@@ -461,7 +525,11 @@ public final class Transfer {
           .build();
     }
     Long stated = answer.contentLengthBytes();
-    Long promised = remote.lengthBytes() != null ? remote.lengthBytes() : stated;
+    Long known = remote.lengthBytes();
+    if (stated != null && known != null && !stated.equals(known) && !startedOver) {
+      throw contentChanged();
+    }
+    Long promised = stated != null ? stated : known;
     MessageDigest digest = Sha256.newDigest();
     byte[] buffer = new byte[STREAM_BUFFER_BYTES];
     long[] received = {0};
@@ -518,24 +586,29 @@ public final class Transfer {
   /** A signed address answers 401 or 403 once it has expired; the source may give a new one. */
   private boolean isExpiredLink(FetchException failure) {
     boolean refused = failure.kind() == FailureKind.AUTH || failure.kind() == FailureKind.FORBIDDEN;
-    return refused && fruitlessResolutions < MOST_RESOLUTIONS;
+    return refused && fruitlessResolutions < MOST_FRUITLESS_RESOLUTIONS;
   }
 
+  /** Asks the source for a fresh address of the same content. */
   private void resolve() {
+    Identity before = identity();
+    Long lengthBefore = remote.lengthBytes();
+    remote = askSource();
+    if (!Objects.equals(remote.lengthBytes(), lengthBefore) || !identity().mayBeSame(before)) {
+      throw contentChanged();
+    }
+  }
+
+  private RemoteFile askSource() {
     resolutions++;
     fruitlessResolutions++;
-    RemoteFile again = RetryPolicy.run(resolveAgain, cancellation, counters::waiting);
-    boolean same =
-        Objects.equals(again.lengthBytes(), remote.lengthBytes())
-            && (again.sha256() == null
-                || remote.sha256() == null
-                || again.sha256().equals(remote.sha256()));
-    remote = again;
-    if (!same) {
-      throw new UnusableAnswer(
-          UnusableAnswer.Reason.CONTENT_CHANGED,
-          remote.location().host() + " now serves other content than before");
-    }
+    return RetryPolicy.run(resolveAgain, cancellation, counters::waiting);
+  }
+
+  private UnusableAnswer contentChanged() {
+    return new UnusableAnswer(
+        UnusableAnswer.Reason.CONTENT_CHANGED,
+        remote.location().host() + " now serves other content than before");
   }
 
   /** A failure that ends the transfer, told with what was reached. */

@@ -1,0 +1,126 @@
+package io.anymatix.fetcher.transfer;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.fetch.Download;
+import io.anymatix.fetcher.fetch.FetchRequest;
+import io.anymatix.fetcher.fetch.FetchResult;
+import io.anymatix.fetcher.fetch.Fetcher;
+import io.anymatix.fetcher.testing.Content;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
+
+/** A real fetcher on one folder, and one download of it. */
+final class Bench implements AutoCloseable {
+  private final Path folder;
+  private final Fetcher fetcher;
+
+  private Bench(Path folder, Config config) {
+    this.folder = folder;
+    this.fetcher = new Fetcher(config);
+  }
+
+  static Bench on(Path folder, Duration stallTimeout) {
+    return new Bench(folder, config(folder, stallTimeout, null, List.of()));
+  }
+
+  static Bench withTls(Path folder, Path caFile, String... connectTo) {
+    return new Bench(folder, config(folder, Duration.ofSeconds(20), caFile, List.of(connectTo)));
+  }
+
+  private static Config config(
+      Path folder, Duration stallTimeout, @Nullable Path caFile, List<String> connectTo) {
+    return new Config(
+        folder,
+        Map.of(),
+        true,
+        true,
+        List.of(),
+        connectTo,
+        caFile,
+        true,
+        false,
+        Config.DEFAULT_CONNECTIONS,
+        null,
+        stallTimeout,
+        false);
+  }
+
+  Fetcher fetcher() {
+    return fetcher;
+  }
+
+  FetchResult fetch(String url) {
+    return fetch(url, null, new Download());
+  }
+
+  FetchResult fetch(String url, @Nullable Integer connections, Download download) {
+    return fetcher.fetch(request(url, null, connections), download);
+  }
+
+  FetchResult fetch(String url, String sha256) {
+    return fetcher.fetch(request(url, sha256, null), new Download());
+  }
+
+  CompletableFuture<FetchResult> start(String url, Download download) {
+    return CompletableFuture.supplyAsync(() -> fetch(url, null, download));
+  }
+
+  private FetchRequest request(String url, @Nullable String sha256, @Nullable Integer connections) {
+    return new FetchRequest(
+        url, null, folder.toString(), null, sha256, null, null, null, connections);
+  }
+
+  FetchException failure(String url) {
+    return assertThrows(FetchException.class, () -> fetch(url));
+  }
+
+  /** Where the unfinished file of a url lies. */
+  Path part(String url, String stem, String suffix) {
+    return folder.resolve(stem + "_" + Sha256.ofUtf8(url).hex() + suffix + ".part");
+  }
+
+  static FetchResult result(CompletableFuture<FetchResult> running) throws InterruptedException {
+    try {
+      return running.get(60, TimeUnit.SECONDS);
+    } catch (ExecutionException e) {
+      throw new AssertionError("the fetch failed", e);
+    } catch (TimeoutException e) {
+      throw new AssertionError("the fetch does not end", e);
+    }
+  }
+
+  /** The failure of a fetch that ends within a time. */
+  static <E extends Throwable> E failure(
+      CompletableFuture<FetchResult> running, Class<E> type, Duration patience) {
+    ExecutionException failure =
+        assertThrows(
+            ExecutionException.class,
+            () -> running.get(patience.toMillis(), TimeUnit.MILLISECONDS));
+    return assertInstanceOf(type, failure.getCause());
+  }
+
+  static void assertHolds(Content content, FetchResult result) throws IOException {
+    assertEquals(-1, content.mismatch(Path.of(result.path())), "first wrong byte");
+    assertEquals(content.lengthBytes(), result.fileSize());
+    assertEquals(content.sha256(), result.sha256());
+  }
+
+  @Override
+  public void close() {
+    fetcher.close();
+  }
+}

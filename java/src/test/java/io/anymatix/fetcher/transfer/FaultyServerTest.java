@@ -1,0 +1,401 @@
+package io.anymatix.fetcher.transfer;
+
+import static io.anymatix.fetcher.testing.Content.MIB;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.anymatix.fetcher.failure.CancelledException;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.fetch.Download;
+import io.anymatix.fetcher.fetch.FetchResult;
+import io.anymatix.fetcher.fetch.FetchResult.Strategy;
+import io.anymatix.fetcher.fetch.Progress;
+import io.anymatix.fetcher.testing.ByteRangeServer;
+import io.anymatix.fetcher.testing.Content;
+import io.anymatix.fetcher.testing.Fault;
+import io.anymatix.fetcher.testing.Gate;
+import io.anymatix.fetcher.testing.Reply;
+import io.anymatix.fetcher.testing.Request;
+import io.anymatix.fetcher.testing.SignedLinks;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Whatever a server does over HTTP/1.1: the right bytes, or an error that says what happened. */
+@Timeout(60)
+class FaultyServerTest {
+  private static final Content LARGE = Content.random(1, 24 * MIB + 12345);
+  private static final Content SMALL = Content.random(2, 3 * MIB + 77);
+  private static final Duration PATIENT = Duration.ofSeconds(20);
+
+  @SuppressWarnings("NullAway.Init") // set before each test
+  @TempDir
+  Path folder;
+
+  @SuppressWarnings("NullAway.Init") // set before each test
+  private ByteRangeServer server;
+
+  @SuppressWarnings("NullAway.Init") // set before each test
+  private Bench bench;
+
+  @BeforeEach
+  void start() {
+    server = ByteRangeServer.start();
+    bench = Bench.on(folder, PATIENT);
+  }
+
+  @AfterEach
+  void stop() {
+    bench.close();
+    server.close();
+  }
+
+  private void impatient(Duration stallTimeout) {
+    bench.close();
+    bench = Bench.on(folder, stallTimeout);
+  }
+
+  @Test
+  void sixteenConnectionsReceiveAtOnce() throws Exception {
+    Gate gate = new Gate();
+    String url = server.serve("/m.bin", LARGE).when(Request.from(2), Fault.waitsFor(gate)).url();
+    CompletableFuture<FetchResult> running = bench.start(url, new Download());
+    gate.awaitArrivals(16);
+    gate.open();
+    FetchResult result = Bench.result(running);
+    Bench.assertHolds(LARGE, result);
+    assertEquals(Strategy.PARALLEL, result.strategy());
+    assertEquals(16, server.maxConcurrentRequests());
+  }
+
+  @Test
+  void aFileBelowFiveMebibytesTakesOneConnection() throws Exception {
+    Content content = Content.random(3, 5 * MIB - 1);
+    FetchResult result = bench.fetch(server.serve("/m.bin", content).url());
+    Bench.assertHolds(content, result);
+    assertEquals(Strategy.SINGLE, result.strategy());
+    assertEquals(1, server.maxConcurrentRequests());
+  }
+
+  @Test
+  void aLimitOnConnectionsIsFoundAndKept() throws Exception {
+    server.limitRatePerConnection(8 * MIB);
+    String url =
+        server
+            .serve("/m.bin", LARGE)
+            .when(Request.aboveInFlight(4), Fault.replies(Reply.status(503)))
+            .url();
+    Bench.assertHolds(LARGE, bench.fetch(url));
+    long refused = server.requests().stream().filter(r -> r.responseStatus() == 503).count();
+    assertTrue(refused >= 12 && refused <= 40, refused + " requests were refused");
+  }
+
+  @Test
+  void aWaitThatTheServerAsksForIsKeptAndShown() throws Exception {
+    String url =
+        server
+            .serve("/m.bin", SMALL)
+            .when(
+                Request.nth(2), Fault.replies(Reply.status(429).retryAfter(Duration.ofSeconds(2))))
+            .url();
+    Download download = new Download();
+    long startedNanos = System.nanoTime();
+    CompletableFuture<FetchResult> running = bench.start(url, download);
+    Progress shown = download.snapshot();
+    while (shown.phase() != Progress.Phase.WAITING && !running.isDone()) {
+      LockSupport.parkNanos(1_000_000);
+      shown = download.snapshot();
+    }
+    assertEquals(Progress.Phase.WAITING, shown.phase());
+    assertTrue(String.valueOf(shown.reason()).contains("429"), String.valueOf(shown.reason()));
+    Bench.assertHolds(SMALL, Bench.result(running));
+    assertTrue(System.nanoTime() - startedNanos >= 2_000_000_000L, "it did not wait");
+  }
+
+  @Test
+  void aServerThatAlwaysSaysAtOnceIsNotAskedWithoutEnd() {
+    String url =
+        server
+            .serve("/m.bin", SMALL)
+            .when(Request.from(2), Fault.replies(Reply.status(503).retryAfter(Duration.ZERO)))
+            .url();
+    FetchException failure = bench.failure(url);
+    assertEquals(503, failure.status());
+    assertEquals(6, server.requests().size());
+  }
+
+  @Test
+  void aServerWithoutRangesIsReadInOneStream() throws Exception {
+    FetchResult result =
+        bench.fetch(server.serve("/m.bin", LARGE).with(Fault.ignoresRanges()).url());
+    Bench.assertHolds(LARGE, result);
+    assertEquals(Strategy.SINGLE, result.strategy());
+  }
+
+  @Test
+  void aColdFileThatIgnoresItsFirstRangesIsAskedAgain() throws Exception {
+    String url =
+        server
+            .serve("/m.bin", LARGE)
+            .when(r -> r.number() > 1 && r.number() <= 17, Fault.ignoresRanges())
+            .url();
+    FetchResult result = bench.fetch(url);
+    Bench.assertHolds(LARGE, result);
+    assertEquals(Strategy.PARALLEL, result.strategy());
+  }
+
+  @Test
+  void aServerThatForgetsItsRangesEndsInOneStream() throws Exception {
+    String url = server.serve("/m.bin", SMALL).when(Request.from(2), Fault.ignoresRanges()).url();
+    FetchResult result = bench.fetch(url);
+    Bench.assertHolds(SMALL, result);
+    assertEquals(7, result.retries() + 1, "asked again after 1, 2, 3, 5 and 8 s, then one stream");
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("oddAnswers")
+  void anOddAnswerNeverPutsAWrongByteIntoTheFile(Fault fault, int count) throws Exception {
+    String url =
+        server
+            .serve("/m.bin", LARGE)
+            .entityTag("\"one\"")
+            .when(r -> r.number() > 1 && r.number() <= 1 + count, fault)
+            .url();
+    Bench.assertHolds(LARGE, bench.fetch(url));
+  }
+
+  static Stream<Arguments> oddAnswers() {
+    return Stream.of(
+        Arguments.of(Fault.sendsInsteadOfAsked(span -> span.shifted(1)), 3),
+        Arguments.of(Fault.sendsInsteadOfAsked(span -> new Fault.Span(0, span.last())), 3),
+        Arguments.of(
+            Fault.contentRange((a, s, total) -> "bytes " + a.first() + "-" + a.last() + "/9"), 3),
+        Arguments.of(
+            Fault.contentRange(
+                (a, s, total) -> "bytes " + a.first() + "-" + a.last() + "/" + (total + 1)),
+            3),
+        Arguments.of(Fault.contentRange((a, s, total) -> "nonsense"), 3),
+        Arguments.of(Fault.omitsContentRange(), 1000),
+        Arguments.of(Fault.hidesCompleteLength(), 1000),
+        Arguments.of(Fault.multipart(), 3),
+        Arguments.of(Fault.unsatisfiable(LARGE.lengthBytes()), 3),
+        Arguments.of(Fault.gzipped(), 3),
+        Arguments.of(Fault.chunked(), 1000),
+        Arguments.of(Fault.closeDelimited(), 1000),
+        Arguments.of(Fault.bodyLongerBy(1000), 1000),
+        Arguments.of(Fault.bodyLongerBy(-1000), 10),
+        Arguments.of(Fault.contentLengthOffBy(1000), 1000),
+        Arguments.of(Fault.contentLengthOffBy(-1000), 10),
+        Arguments.of(Fault.announcesClose(), 1000),
+        Arguments.of(Fault.closesSilently(), 1000),
+        Arguments.of(Fault.resetsAtOnce(), 5),
+        Arguments.of(Fault.closesAtOnce(), 5));
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {11, 12, 13})
+  void resetsAtAnyByteCostOnlyTime(long seed) throws Exception {
+    Random random = new Random(seed);
+    ByteRangeServer.Resource resource = server.serve("/m.bin", LARGE);
+    for (int i = 2; i < 40; i++) {
+      long at = random.nextInt(1_000_000);
+      resource.when(
+          Request.nth(i), random.nextBoolean() ? Fault.resetsAfter(at) : Fault.closesAfter(at));
+    }
+    FetchResult result = bench.fetch(resource.url());
+    Bench.assertHolds(LARGE, result);
+    assertTrue(result.retries() >= 20, "seed " + seed + ": " + result.retries() + " retries");
+    assertTrue(
+        result.bytesTransferred() < LARGE.lengthBytes() + 8 * MIB,
+        "seed " + seed + ": " + result.bytesTransferred() + " bytes for one file");
+  }
+
+  @Test
+  void aServerThatCutsEveryAnswerIsGotThroughQuickly() throws Exception {
+    String url = server.serve("/m.bin", LARGE).with(Fault.closesAfter(MIB / 2)).url();
+    long startedNanos = System.nanoTime();
+    Bench.assertHolds(LARGE, bench.fetch(url, 2, new Download()));
+    double seconds = (System.nanoTime() - startedNanos) / 1e9;
+    assertTrue(seconds < 5, seconds + " s for some fifty cuts");
+  }
+
+  @Test
+  void oneFrozenConnectionOfEightIsRelieved() throws Exception {
+    Gate never = new Gate();
+    String url =
+        server
+            .serve("/m.bin", LARGE)
+            .when(Request.nth(5), Fault.freezesAfter(100_000, never))
+            .url();
+    long startedNanos = System.nanoTime();
+    FetchResult result = bench.fetch(url, 8, new Download());
+    double seconds = (System.nanoTime() - startedNanos) / 1e9;
+    Bench.assertHolds(LARGE, result);
+    assertEquals(1, never.arrivals());
+    assertTrue(seconds < 8, seconds + " s although only one connection was frozen");
+  }
+
+  @Test
+  void aStallOfAllConnectionsEndsWithAnErrorAndKeepsThePart() throws Exception {
+    impatient(Duration.ofMillis(300));
+    Gate never = new Gate();
+    String url =
+        server
+            .serve("/m.bin", SMALL)
+            .when(Request.nth(2), Fault.freezesAfter(MIB, never))
+            .when(Request.from(3), Fault.freezesAfter(0, never))
+            .url();
+    FetchException failure = bench.failure(url);
+    assertEquals(FailureKind.STALLED, failure.kind());
+    String message = String.valueOf(failure.getMessage());
+    assertTrue(message.contains("m_"), message);
+    assertTrue(message.contains(" " + MIB + " of "), message);
+    Path part = bench.part(url, "m", ".bin");
+    assertEquals(MIB, Files.size(part));
+    assertTrue(Files.exists(part.resolveSibling(part.getFileName() + ".segments")));
+  }
+
+  @Test
+  void anExpiredLinkIsResolvedOnceForAllConnections() throws Exception {
+    SignedLinks links = SignedLinks.validUntilRevoked();
+    server.limitRate(24 * MIB);
+    String url = server.url("/api.bin");
+    server.serve("/api.bin", Content.text("")).with(links.redirect(307, server.url("/blob")));
+    server.serve("/blob", LARGE).with(links.demand(Reply.status(403)));
+    CompletableFuture<FetchResult> running = bench.start(url, new Download());
+    server.awaitBytesSent(10 * MIB);
+    links.revokeAll();
+    FetchResult result = Bench.result(running);
+    Bench.assertHolds(LARGE, result);
+    assertEquals(2, links.issued());
+    assertTrue(
+        result.bytesTransferred() < LARGE.lengthBytes() + MIB,
+        result.bytesTransferred() + " bytes for one file");
+  }
+
+  @Test
+  void linksThatEndAgainAndAgainAreRenewedAsLongAsBytesCome() throws Exception {
+    SignedLinks links = SignedLinks.validForRequests(2);
+    String url = server.url("/api.bin");
+    server.serve("/api.bin", Content.text("")).with(links.redirect(307, server.url("/blob")));
+    server.serve("/blob", LARGE).with(links.demand(Reply.status(403)), Fault.closesAfter(MIB));
+    Bench.assertHolds(LARGE, bench.fetch(url, 1, new Download()));
+    assertTrue(links.issued() > 12, links.issued() + " links");
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aFileOfUnknownLengthArrivesInOneStream(boolean chunked) throws Exception {
+    String url =
+        server
+            .serve("/m.bin", SMALL)
+            .with(Fault.ignoresRanges(), chunked ? Fault.chunked() : Fault.closeDelimited())
+            .url();
+    Bench.assertHolds(SMALL, bench.fetch(url));
+  }
+
+  @Test
+  void aStreamThatBreaksIsReadAgainFromItsStart() throws Exception {
+    String url =
+        server
+            .serve("/m.bin", SMALL)
+            .with(Fault.ignoresRanges(), Fault.chunked())
+            .when(Request.nth(2), Fault.resetsAfter(MIB))
+            .url();
+    Bench.assertHolds(SMALL, bench.fetch(url));
+  }
+
+  @Test
+  void aServerThatCompressesUnaskedIsAnErrorThatSaysSo() throws Exception {
+    Content page = Content.random(4, 100_000);
+    String url = server.serve("/m.bin", page).with(Fault.ignoresRanges(), Fault.gzipped()).url();
+    FetchException failure = bench.failure(url);
+    assertEquals(FailureKind.SERVER, failure.kind());
+    String message = String.valueOf(failure.getMessage());
+    assertTrue(message.contains("compressed"), message);
+    try (Stream<Path> files = Files.list(folder)) {
+      assertTrue(files.noneMatch(file -> file.toString().endsWith(".bin")));
+    }
+  }
+
+  @Test
+  void contentThatChangesMidwayIsFetchedAnew() throws Exception {
+    Content after = Content.random(5, 20 * MIB);
+    String url =
+        server
+            .serve("/m.bin", LARGE)
+            .entityTag("\"before\"")
+            .when(Request.from(8), Fault.serves(after), Fault.entityTag("\"after\""))
+            .url();
+    Bench.assertHolds(after, bench.fetch(url));
+  }
+
+  @Test
+  void contentOfTheSameLengthThatChangesMidwayIsNotMixed() throws Exception {
+    Content after = Content.random(6, LARGE.lengthBytes());
+    String url =
+        server
+            .serve("/m.bin", LARGE)
+            .entityTag("\"before\"")
+            .when(Request.from(8), Fault.serves(after), Fault.entityTag("\"after\""))
+            .url();
+    Bench.assertHolds(after, bench.fetch(url));
+  }
+
+  @Test
+  void aLinkThatIsRenewedToOtherContentIsNotMixed() throws Exception {
+    Content after = Content.random(7, LARGE.lengthBytes());
+    SignedLinks links = SignedLinks.validForRequests(9);
+    String url = server.url("/api.bin");
+    server.serve("/api.bin", Content.text("")).with(links.redirect(307, server.url("/blob")));
+    server
+        .serve("/blob", LARGE)
+        .entityTag("\"before\"")
+        .with(links.demand(Reply.status(403)))
+        .when(r -> !r.target().endsWith("=1"), Fault.serves(after), Fault.entityTag("\"after\""));
+    Bench.assertHolds(after, bench.fetch(url, 4, new Download()));
+  }
+
+  @Test
+  void contentThatChangesAllTheTimeIsTakenInOneStream() throws Exception {
+    String url =
+        server
+            .serve("/m.bin", LARGE)
+            .with(Fault.entityTag(request -> "\"" + request.number() + "\""))
+            .url();
+    FetchResult result = bench.fetch(url);
+    Bench.assertHolds(LARGE, result);
+    assertEquals(Strategy.SINGLE, result.strategy());
+  }
+
+  @Test
+  void aCancelEndsEveryConnectionAtOnce() throws Exception {
+    Gate never = new Gate();
+    String url =
+        server
+            .serve("/m.bin", LARGE)
+            .when(r -> r.number() > 1 && r.number() % 2 == 0, Fault.freezesAfter(200_000, never))
+            .when(r -> r.number() > 1 && r.number() % 2 == 1, Fault.waitsFor(never))
+            .url();
+    Download download = new Download();
+    CompletableFuture<FetchResult> running = bench.start(url, download);
+    never.awaitArrivals(16);
+    download.cancel();
+    Bench.failure(running, CancelledException.class, Duration.ofSeconds(1));
+    server.awaitNoConnections();
+  }
+}
