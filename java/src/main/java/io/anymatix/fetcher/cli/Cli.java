@@ -51,6 +51,7 @@ public final class Cli implements Runnable {
             .addSubcommand(new FetchCommand(out, err))
             .addSubcommand(new ProbeCommand(out))
             .addSubcommand(new DeleteCommand(out))
+            .addSubcommand(new DemoCommand(out))
             .setOut(out)
             .setErr(err)
             .setExecutionExceptionHandler((error, command, parsed) -> tell(error, err));

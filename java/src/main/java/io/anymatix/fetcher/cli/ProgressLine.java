@@ -9,7 +9,7 @@ final class ProgressLine {
   private static final int NARROWEST_BAR_CELLS = 8;
 
   /** Columns that the text behind a bar takes when every number is long. */
-  private static final int TEXT_COLUMNS = 60;
+  private static final int TEXT_COLUMNS = 51;
 
   private ProgressLine() {}
 
@@ -35,9 +35,11 @@ final class ProgressLine {
       line.append("waiting: ").append(progress.reason());
       return cut(line, columns);
     }
-    line.append(progress.phase().wireName());
+    if (progress.phase() != Progress.Phase.FETCHING) {
+      line.append(progress.phase().wireName()).append(' ');
+    }
     if (progress.totalBytes() != null || progress.receivedBytes() > 0) {
-      line.append(' ').append(megabytes(progress.receivedBytes()));
+      line.append(megabytes(progress.receivedBytes()));
       line.append(String.format(Locale.ROOT, ", %.1f MB/s", progress.megabytesPerSecond()));
     }
     if (progress.etaSeconds() != null) {

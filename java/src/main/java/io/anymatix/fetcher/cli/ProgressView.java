@@ -83,7 +83,9 @@ final class ProgressView implements AutoCloseable {
                   ProgressLine.megabytes(result.bytesTransferred()),
                   seconds,
                   result.bytesTransferred() / 1e6 / seconds,
-                  result.bytesReused() > 0 ? ", " + ProgressLine.megabytes(result.bytesReused()) + " kept" : "");
+                  result.bytesReused() > 0
+                      ? ", " + ProgressLine.megabytes(result.bytesReused()) + " kept"
+                      : "");
         };
     err.println((terminal ? "\r\u001b[K" : "") + result.fileName() + " " + how);
   }

@@ -244,9 +244,7 @@ final class ServeClient implements AutoCloseable {
     }
     List<JsonNode> ids = new ArrayList<>();
     message.forEach(element -> ids.addAll(expectedIds(element)));
-    return message.isEmpty()
-        ? List.of(NullNode.getInstance())
-        : ids.stream().distinct().toList();
+    return message.isEmpty() ? List.of(NullNode.getInstance()) : ids.stream().distinct().toList();
   }
 
   /** Makes 1 equal 1 whatever integer type was chosen for it, and an absent id equal null. */
