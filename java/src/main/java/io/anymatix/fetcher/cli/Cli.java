@@ -51,6 +51,7 @@ public final class Cli implements Runnable {
             .addSubcommand(new FetchCommand(out, err))
             .addSubcommand(new ProbeCommand(out))
             .addSubcommand(new DeleteCommand(out))
+            .addSubcommand(new ConsoleCommand(stdin, out, err))
             .addSubcommand(new DemoCommand(out))
             .setOut(out)
             .setErr(err)

@@ -32,6 +32,11 @@ final class Screen implements AutoCloseable {
     Style(String parameters) {
       this.parameters = parameters;
     }
+
+    /** The text between the control sequences (ECMA-48, SGR) for this style. */
+    String apply(String text) {
+      return "\u001b[" + parameters + "m" + text + "\u001b[0m";
+    }
   }
 
   private final PrintWriter out;
@@ -93,7 +98,7 @@ final class Screen implements AutoCloseable {
 
   /** The text in a style, where there are colours. */
   String styled(Style style, String text) {
-    return colours ? "\u001b[" + style.parameters + "m" + text + "\u001b[0m" : text;
+    return colours ? style.apply(text) : text;
   }
 
   /** Shows a line that stays, in place of a replaceable one. */
