@@ -144,12 +144,12 @@ public final class Journal implements AutoCloseable {
       long position = first;
       while (position < end) {
         long pieceStart = piece * pieceBytes;
-        if (written[piece] < position - pieceStart) {
-          break;
-        }
+        boolean continuesPrefix = written[piece] >= position - pieceStart;
         position = Math.min(end, pieceStart + pieceBytes);
-        written[piece] = Math.max(written[piece], position - pieceStart);
-        from = from < 0 ? piece : from;
+        if (continuesPrefix) {
+          written[piece] = Math.max(written[piece], position - pieceStart);
+          from = from < 0 ? piece : from;
+        }
         piece++;
       }
       if (from >= 0) {
