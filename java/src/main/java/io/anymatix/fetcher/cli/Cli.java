@@ -51,6 +51,8 @@ public final class Cli implements Runnable {
             .addSubcommand(new FetchCommand(out, err))
             .addSubcommand(new ProbeCommand(out))
             .addSubcommand(new DeleteCommand(out))
+            .addSubcommand(new ConsoleCommand(stdin, out, err))
+            .addSubcommand(new DemoCommand(out))
             .setOut(out)
             .setErr(err)
             .setExecutionExceptionHandler((error, command, parsed) -> tell(error, err));

@@ -8,7 +8,9 @@ import java.util.function.Supplier;
 
 /** Shows a running download on stderr: a bar at a terminal, a line now and then without one. */
 final class ProgressView implements AutoCloseable {
-  private static final int BAR_CELLS = 28;
+  /** Fits a terminal of 80 columns: a longer line would wrap, and could not be replaced. */
+  private static final int COLUMNS = 79;
+
   private static final long TERMINAL_TICK_MILLIS = 100;
   private static final long PLAIN_TICK_MILLIS = 5_000;
 
@@ -44,7 +46,7 @@ final class ProgressView implements AutoCloseable {
         while (!ended) {
           wait(terminal ? TERMINAL_TICK_MILLIS : PLAIN_TICK_MILLIS);
           if (!ended) {
-            show(line(snapshot.get()));
+            show(ProgressLine.of(snapshot.get(), COLUMNS, false));
           }
         }
       }
@@ -78,10 +80,12 @@ final class ProgressView implements AutoCloseable {
                   Locale.ROOT,
                   "%s %s in %.1f s (%.1f MB/s)%s",
                   result.outcome().wireName(),
-                  megabytes(result.bytesTransferred()),
+                  ProgressLine.megabytes(result.bytesTransferred()),
                   seconds,
                   result.bytesTransferred() / 1e6 / seconds,
-                  result.bytesReused() > 0 ? ", " + megabytes(result.bytesReused()) + " kept" : "");
+                  result.bytesReused() > 0
+                      ? ", " + ProgressLine.megabytes(result.bytesReused()) + " kept"
+                      : "");
         };
     err.println((terminal ? "\r\u001b[K" : "") + result.fileName() + " " + how);
   }
@@ -93,35 +97,5 @@ final class ProgressView implements AutoCloseable {
     }
     ended = true;
     notifyAll();
-  }
-
-  /** One line that says where a download is. */
-  static String line(Progress progress) {
-    StringBuilder line = new StringBuilder();
-    Double share = progress.progress();
-    if (share != null) {
-      int cells = (int) Math.round(share * BAR_CELLS);
-      line.append('[').append("#".repeat(cells)).append(" ".repeat(BAR_CELLS - cells)).append("] ");
-      line.append(String.format(Locale.ROOT, "%3.0f%% ", Math.floor(share * 100)));
-    }
-    if (progress.reason() != null) {
-      return line.append("waiting: ").append(progress.reason()).toString();
-    }
-    line.append(progress.phase().wireName());
-    if (progress.totalBytes() != null || progress.receivedBytes() > 0) {
-      line.append(' ').append(megabytes(progress.receivedBytes()));
-      line.append(String.format(Locale.ROOT, ", %.1f MB/s", progress.megabytesPerSecond()));
-    }
-    if (progress.etaSeconds() != null) {
-      line.append(String.format(Locale.ROOT, ", %.0f s left", Math.ceil(progress.etaSeconds())));
-    }
-    if (progress.connections() > 0) {
-      line.append(", ").append(progress.connections()).append(" connections");
-    }
-    return line.append("  ").append(progress.fileName()).toString();
-  }
-
-  private static String megabytes(long bytes) {
-    return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
   }
 }

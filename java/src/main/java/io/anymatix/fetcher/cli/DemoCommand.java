@@ -1,0 +1,68 @@
+package io.anymatix.fetcher.cli;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Shows the main job without a network; see {@link Demo}. */
+@Command(
+    name = "demo",
+    description =
+        "Shows downloads, a resume after a kill and the files left, with a server of its own.",
+    mixinStandardHelpOptions = true)
+@SuppressWarnings("NullAway.Init") // picocli fills the fields
+final class DemoCommand implements Callable<Integer> {
+  private static final long CHILD_PATIENCE_SECONDS = 5;
+
+  @Option(names = "--keep", description = "keep the temporary folder with the models")
+  boolean keep;
+
+  private final PrintWriter out;
+
+  DemoCommand(PrintWriter out) {
+    this.out = out;
+  }
+
+  @Override
+  public Integer call() throws IOException, InterruptedException {
+    Path folder = Files.createTempDirectory("anymatix-fetcher-demo-").toRealPath();
+    Thread removal = new Thread(() -> removeQuietly(folder), "demo-removal");
+    if (!keep) {
+      Runtime.getRuntime().addShutdownHook(removal);
+    }
+    try (Screen screen = Screen.open(out)) {
+      boolean held = new Demo(screen, Demo.Sizes.FULL).run(folder);
+      if (keep) {
+        screen.line("The files are kept in " + folder);
+      }
+      return held ? 0 : Cli.EXIT_DEFECT;
+    }
+  }
+
+  private static void awaitEnd(ProcessHandle child) {
+    try {
+      child.onExit().get(CHILD_PATIENCE_SECONDS, TimeUnit.SECONDS);
+    } catch (ExecutionException | TimeoutException e) {
+      // What it holds open can not be removed everywhere; the removal tells.
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private static void removeQuietly(Path folder) {
+    try {
+      // At Ctrl-C the sidecar process ends at the same time, and writes until then.
+      ProcessHandle.current().children().forEach(DemoCommand::awaitEnd);
+      Demo.remove(folder);
+    } catch (IOException e) {
+      System.err.println("The folder " + folder + " could not be removed: " + e.getMessage());
+    }
+  }
+}

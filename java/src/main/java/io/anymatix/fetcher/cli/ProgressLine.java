@@ -1,0 +1,67 @@
+package io.anymatix.fetcher.cli;
+
+import io.anymatix.fetcher.fetch.Progress;
+import java.util.Locale;
+
+/** Tells in one line where a download is. */
+final class ProgressLine {
+  private static final int WIDEST_BAR_CELLS = 28;
+  private static final int NARROWEST_BAR_CELLS = 8;
+
+  /** Columns that the text behind a bar takes when every number is long. */
+  private static final int TEXT_COLUMNS = 51;
+
+  private ProgressLine() {}
+
+  /**
+   * A line of no more than {@code columns} characters; what matters least is left out first.
+   *
+   * @param unicode whether the reader's character set has block characters
+   */
+  static String of(Progress progress, int columns, boolean unicode) {
+    StringBuilder line = new StringBuilder();
+    Double share = progress.progress();
+    if (share != null) {
+      int cells =
+          Math.max(NARROWEST_BAR_CELLS, Math.min(WIDEST_BAR_CELLS, columns - TEXT_COLUMNS - 8));
+      int full = (int) Math.floor(Math.min(1, Math.max(0, share)) * cells);
+      line.append(unicode ? "" : "[")
+          .append((unicode ? "█" : "#").repeat(full))
+          .append((unicode ? "░" : ".").repeat(cells - full))
+          .append(unicode ? " " : "] ")
+          .append(String.format(Locale.ROOT, "%3.0f%%  ", Math.floor(share * 100)));
+    }
+    if (progress.reason() != null) {
+      line.append("waiting: ").append(progress.reason());
+      return cut(line, columns);
+    }
+    if (progress.phase() != Progress.Phase.FETCHING) {
+      line.append(progress.phase().wireName()).append(' ');
+    }
+    if (progress.totalBytes() != null || progress.receivedBytes() > 0) {
+      line.append(megabytes(progress.receivedBytes()));
+      line.append(String.format(Locale.ROOT, ", %.1f MB/s", progress.megabytesPerSecond()));
+    }
+    if (progress.etaSeconds() != null) {
+      line.append(String.format(Locale.ROOT, ", %.0f s left", Math.ceil(progress.etaSeconds())));
+    }
+    if (progress.connections() > 0) {
+      line.append(", ").append(progress.connections());
+      line.append(progress.connections() == 1 ? " connection" : " connections");
+    }
+    String fileName = progress.fileName();
+    if (fileName != null && line.length() + 2 + fileName.length() <= columns) {
+      line.append("  ").append(fileName);
+    }
+    return cut(line, columns);
+  }
+
+  /** Bytes in units of 10^6. */
+  static String megabytes(long bytes) {
+    return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
+  }
+
+  private static String cut(StringBuilder line, int columns) {
+    return line.length() <= columns ? line.toString() : line.substring(0, Math.max(0, columns));
+  }
+}
