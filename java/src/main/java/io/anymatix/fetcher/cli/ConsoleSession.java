@@ -299,7 +299,8 @@ final class ConsoleSession implements AutoCloseable {
             });
     if (failure != null || response == null) {
       if (!closing) {
-        showMistake(label + method + " got no answer: " + (failure == null ? "" : message(failure)));
+        showMistake(
+            label + method + " got no answer: " + (failure == null ? "" : message(failure)));
       }
       return false;
     }
@@ -333,7 +334,10 @@ final class ConsoleSession implements AutoCloseable {
     }
     JsonNode error = response.get("error");
     if (error == null) {
-      return output.styled(Screen.Style.GOOD, title) + time + "\n" + pretty(response.path("result"));
+      return output.styled(Screen.Style.GOOD, title)
+          + time
+          + "\n"
+          + pretty(response.path("result"));
     }
     StringBuilder block = new StringBuilder();
     JsonNode data = error.path("data");
@@ -353,7 +357,8 @@ final class ConsoleSession implements AutoCloseable {
 
   private String pretty(JsonNode value) {
     try {
-      String text = JSON.writer().with(SerializationFeature.INDENT_OUTPUT).writeValueAsString(value);
+      String text =
+          JSON.writer().with(SerializationFeature.INDENT_OUTPUT).writeValueAsString(value);
       return text.indent(2).stripTrailing();
     } catch (JsonProcessingException e) {
       return "  " + value;
@@ -364,12 +369,11 @@ final class ConsoleSession implements AutoCloseable {
     StringBuilder text = new StringBuilder("Type a request:\n");
     text.append("  fetch https://host/model.safetensors type=checkpoint\n");
     text.append("  initialize modelsDir=/path/to/models\n");
-    text.append("  {\"method\": \"status\"}          any message in JSON; jsonrpc and id are added\n");
+    text.append(
+        "  {\"method\": \"status\"}          any message in JSON; jsonrpc and id are added\n");
     text.append("A value is JSON, or text; quote it if it has spaces. Tab completes names.\n");
     text.append("Ctrl-C cancels running requests, and quits when there is none.\n\nMethods:");
-    catalog
-        .methods()
-        .forEach((name, method) -> text.append(row(name, method.summary())));
+    catalog.methods().forEach((name, method) -> text.append(row(name, method.summary())));
     text.append("\nCommands of the console:");
     MethodCatalog.OWN_COMMANDS.forEach((name, what) -> text.append(row(name, what)));
     return text.toString();

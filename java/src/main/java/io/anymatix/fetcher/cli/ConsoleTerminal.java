@@ -74,7 +74,8 @@ final class ConsoleTerminal implements ConsoleSession.Output {
 
   /** Reads and executes lines until the end. */
   void run(ConsoleSession session) {
-    show(styled(Screen.Style.TITLE, "AnymatixFetcher console") + ": requests to a sidecar process.");
+    show(
+        styled(Screen.Style.TITLE, "AnymatixFetcher console") + ": requests to a sidecar process.");
     show("Type help for what can be typed, Tab to complete, quit to leave.");
     session.prepare();
     while (true) {
@@ -117,13 +118,13 @@ final class ConsoleTerminal implements ConsoleSession.Output {
         return;
       }
     } else {
-      String line = token + " " + ProgressLine.of(progress, columns() - token.length() - 2, unicode);
+      String line =
+          token + " " + ProgressLine.of(progress, columns() - token.length() - 2, unicode);
       progressLines.put(token, line);
     }
     if (status != null) {
       status.update(progressLines.values().stream().map(AttributedString::new).toList());
-    } else if (progress != null
-        && System.nanoTime() - plainProgressNanos >= PLAIN_PROGRESS_NANOS) {
+    } else if (progress != null && System.nanoTime() - plainProgressNanos >= PLAIN_PROGRESS_NANOS) {
       plainProgressNanos = System.nanoTime();
       show(String.join("\n", List.copyOf(progressLines.values())));
     }
