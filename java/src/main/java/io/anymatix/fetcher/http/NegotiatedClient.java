@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Future;
@@ -34,6 +35,7 @@ import org.apache.hc.core5.http2.config.H2Config;
 import org.apache.hc.core5.io.CloseMode;
 import org.apache.hc.core5.reactor.IOReactorConfig;
 import org.apache.hc.core5.util.TimeValue;
+import org.apache.hc.core5.util.Timeout;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,16 +50,33 @@ final class NegotiatedClient implements AutoCloseable {
   /** Bytes that may be on their way to one reader: enough for 40 MB/s at 25 ms. */
   private static final int WINDOW_BYTES = 1 << 20;
 
+  /** The library reads HTTP/1.1 by whole buffers of this length, beyond the window if need be. */
+  private static final int READ_BYTES = 64 * 1024;
+
   private final CloseableHttpAsyncClient client;
   private final RequestConfig requestConfig;
+  private final Duration connectTimeout;
+  private final Duration silence;
 
+  /**
+   * Starts the client.
+   *
+   * @param connectTimeout what a new connection may take
+   * @param silence how long a reader that waits is left without a byte. The library's own time-outs
+   *     would count the time in which it is us who keep the window shut
+   */
   NegotiatedClient(
       NetworkPolicy policy,
       SSLContext tls,
       ConnectionConfig connectionConfig,
       RequestConfig requestConfig,
+      Duration connectTimeout,
+      Duration silence,
       int maxConnections) {
-    this.requestConfig = requestConfig;
+    this.connectTimeout = connectTimeout;
+    this.silence = silence;
+    this.requestConfig =
+        RequestConfig.copy(requestConfig).setResponseTimeout(Timeout.DISABLED).build();
     this.client =
         HttpAsyncClients.custom()
             .setConnectionManager(
@@ -67,7 +86,10 @@ final class NegotiatedClient implements AutoCloseable {
                         ClientTlsStrategyBuilder.create().setSslContext(tls).buildAsync())
                     .setDefaultTlsConfig(
                         TlsConfig.custom().setVersionPolicy(HttpVersionPolicy.NEGOTIATE).build())
-                    .setDefaultConnectionConfig(connectionConfig)
+                    .setDefaultConnectionConfig(
+                        ConnectionConfig.copy(connectionConfig)
+                            .setSocketTimeout(Timeout.DISABLED)
+                            .build())
                     .setMaxConnPerRoute(maxConnections)
                     .setMaxConnTotal(2 * maxConnections)
                     .build())
@@ -79,12 +101,12 @@ final class NegotiatedClient implements AutoCloseable {
                     .build())
             .setHttp1Config(
                 Http1Config.custom()
-                    .setBufferSize(64 * 1024)
+                    .setBufferSize(READ_BYTES)
                     .setInitialWindowSize(WINDOW_BYTES)
                     .build())
             .setH2Config(
                 H2Config.custom().setInitialWindowSize(WINDOW_BYTES).setPushEnabled(false).build())
-            .setDefaultRequestConfig(requestConfig)
+            .setDefaultRequestConfig(this.requestConfig)
             .setUserAgent(RemoteReader.USER_AGENT)
             .disableRedirectHandling()
             .disableAutomaticRetries()
@@ -96,7 +118,7 @@ final class NegotiatedClient implements AutoCloseable {
 
   /** Sends a request without waiting for the answer. */
   Exchange send(HttpUrl url, HttpRequest request) {
-    Exchange exchange = new Exchange();
+    Exchange exchange = new Exchange(connectTimeout.plus(silence), silence);
     HttpClientContext context = HttpClientContext.create();
     context.setRequestConfig(requestConfig);
     exchange.future =
@@ -121,7 +143,9 @@ final class NegotiatedClient implements AutoCloseable {
    */
   static final class Exchange implements AsyncResponseConsumer<Void> {
     private final Object lock = new Object();
-    private final byte[] ring = new byte[WINDOW_BYTES];
+    private final byte[] ring = new byte[WINDOW_BYTES + READ_BYTES];
+    private final Duration headPatience;
+    private final Duration silence;
     private int start;
     private int length;
     private int owedCapacity;
@@ -148,12 +172,18 @@ final class NegotiatedClient implements AutoCloseable {
           }
         };
 
+    private Exchange(Duration headPatience, Duration silence) {
+      this.headPatience = headPatience;
+      this.silence = silence;
+    }
+
     /** Waits for the header section of the answer. */
     HttpResponse awaitHead() throws IOException {
+      long deadlineNanos = System.nanoTime() + headPatience.toNanos();
       synchronized (lock) {
         while (head == null) {
           throwFailure();
-          await();
+          await(deadlineNanos);
         }
         return head;
       }
@@ -249,13 +279,14 @@ final class NegotiatedClient implements AutoCloseable {
       CapacityChannel channel;
       int increment = 0;
       int n;
+      long deadlineNanos = System.nanoTime() + silence.toNanos();
       synchronized (lock) {
         while (length == 0) {
           if (complete) {
             return -1;
           }
           throwFailure();
-          await();
+          await(deadlineNanos);
         }
         n = Math.min(Math.min(wanted, length), ring.length - start);
         System.arraycopy(ring, start, target, offset, n);
@@ -263,7 +294,7 @@ final class NegotiatedClient implements AutoCloseable {
         length -= n;
         owedCapacity += n;
         channel = capacityChannel;
-        if (channel != null && owedCapacity >= ring.length / 4) {
+        if (channel != null && owedCapacity >= WINDOW_BYTES / 4) {
           increment = owedCapacity;
           owedCapacity = 0;
         }
@@ -288,9 +319,13 @@ final class NegotiatedClient implements AutoCloseable {
     }
 
     @SuppressWarnings("WaitNotInLoop") // both callers loop on what they wait for
-    private void await() throws InterruptedIOException {
+    private void await(long deadlineNanos) throws InterruptedIOException {
+      long leftMillis = (deadlineNanos - System.nanoTime()) / 1_000_000;
+      if (leftMillis <= 0) {
+        throw new SocketTimeoutException("silent for too long");
+      }
       try {
-        lock.wait();
+        lock.wait(leftMillis);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
         throw new InterruptedIOException("interrupted");

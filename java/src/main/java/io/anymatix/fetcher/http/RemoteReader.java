@@ -9,6 +9,7 @@ import io.anymatix.fetcher.failure.FetchException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -68,6 +69,7 @@ public final class RemoteReader implements AutoCloseable {
   private final SSLContext tls;
   private final ConnectionConfig connectionConfig;
   private final RequestConfig requestConfig;
+  private final Duration silence;
   private final CloseableHttpClient classic;
   private final Set<String> withoutHttp2 = ConcurrentHashMap.newKeySet();
   private @Nullable NegotiatedClient negotiated;
@@ -75,16 +77,17 @@ public final class RemoteReader implements AutoCloseable {
   public RemoteReader(Config config) {
     this.policy = new NetworkPolicy(config);
     this.tls = Trust.context(config.caFile());
-    Timeout silence = Timeout.of(config.stallTimeout());
+    this.silence = config.stallTimeout();
+    Timeout socketTimeout = Timeout.of(silence);
     this.connectionConfig =
         ConnectionConfig.custom()
             .setConnectTimeout(CONNECT_TIMEOUT)
-            .setSocketTimeout(silence)
+            .setSocketTimeout(socketTimeout)
             .setValidateAfterInactivity(TimeValue.ofSeconds(2))
             .build();
     this.requestConfig =
         RequestConfig.custom()
-            .setResponseTimeout(silence)
+            .setResponseTimeout(socketTimeout)
             .setConnectionRequestTimeout(Timeout.ofSeconds(60))
             .build();
     this.classic =
@@ -103,7 +106,10 @@ public final class RemoteReader implements AutoCloseable {
                     .setTlsSocketStrategy(new DefaultClientTlsStrategy(tls))
                     .setDefaultConnectionConfig(connectionConfig)
                     .setDefaultSocketConfig(
-                        SocketConfig.custom().setTcpNoDelay(true).setSoTimeout(silence).build())
+                        SocketConfig.custom()
+                            .setTcpNoDelay(true)
+                            .setSoTimeout(socketTimeout)
+                            .build())
                     .setMaxConnPerRoute(MAX_CONNECTIONS_PER_HOST)
                     .setMaxConnTotal(4 * MAX_CONNECTIONS_PER_HOST)
                     .build())
@@ -283,7 +289,13 @@ public final class RemoteReader implements AutoCloseable {
     if (negotiated == null) {
       negotiated =
           new NegotiatedClient(
-              policy, tls, connectionConfig, requestConfig, MAX_CONNECTIONS_PER_HOST);
+              policy,
+              tls,
+              connectionConfig,
+              requestConfig,
+              CONNECT_TIMEOUT.toDuration(),
+              silence,
+              MAX_CONNECTIONS_PER_HOST);
     }
     return negotiated;
   }

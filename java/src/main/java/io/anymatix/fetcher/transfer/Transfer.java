@@ -331,11 +331,13 @@ public final class Transfer {
         judgeOverload(lane, failure, othersWork);
         return;
       }
-      if (failure.kind() == FailureKind.NETWORK && remote.location().isHttps()) {
-        reader.avoidHttp2(remote.location());
-      }
       if (failure.kind() == FailureKind.NETWORK && receivedBytes >= WORTHWHILE_BYTES) {
         return;
+      }
+      // A single reset may befall anyone; twice in a row without a byte is a reason to descend.
+      boolean isBroken = failure.retryable() && failure.status() == null;
+      if (isBroken && receivedBytes == 0 && ++lane.fruitless > 1 && remote.location().isHttps()) {
+        reader.avoidHttp2(remote.location());
       }
       Duration pause = lane.retry.pauseAfter(failure);
       if (pause != null) {
@@ -438,6 +440,7 @@ public final class Transfer {
       private int resolution;
       private int rangesIgnored;
       private int rests;
+      private int fruitless;
       private long readyNanos = System.nanoTime();
 
       void start(SegmentTable.Segment segment) {
@@ -464,6 +467,7 @@ public final class Transfer {
         retry.succeeded();
         rangesIgnored = 0;
         rests = 0;
+        fruitless = 0;
       }
 
       void rest(FetchException failure) {
@@ -521,6 +525,7 @@ public final class Transfer {
               remote.location().host()
                   + " sent compressed content although none was asked for; its length proves"
                   + " nothing.")
+          .status(answer.status())
           .url(remote.location().redacted())
           .build();
     }

@@ -37,8 +37,8 @@ final class Bench implements AutoCloseable {
     return new Bench(folder, config(folder, stallTimeout, null, List.of()));
   }
 
-  static Bench withTls(Path folder, Path caFile, String... connectTo) {
-    return new Bench(folder, config(folder, Duration.ofSeconds(20), caFile, List.of(connectTo)));
+  static Bench withTls(Path folder, Duration stallTimeout, Path caFile, String... connectTo) {
+    return new Bench(folder, config(folder, stallTimeout, caFile, List.of(connectTo)));
   }
 
   private static Config config(
