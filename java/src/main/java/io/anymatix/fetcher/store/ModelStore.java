@@ -8,6 +8,7 @@ import io.anymatix.fetcher.failure.FetchException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
@@ -227,7 +228,7 @@ public final class ModelStore {
       Duration patience,
       Cancellation cancellation,
       PartFile.HeldListener listener) {
-    Path finalPath = place.target().resolve(name.stored());
+    Path finalPath = named(place.target(), name.stored());
     try {
       Files.createDirectories(place.target());
     } catch (IOException e) {
@@ -346,7 +347,7 @@ public final class ModelStore {
       List<Path> adoptDirs,
       Cancellation cancellation,
       LongConsumer hashedBytes) {
-    Path target = place.target().resolve(origin.name().stored());
+    Path target = named(place.target(), origin.name().stored());
     int hashed = 0;
     for (Path candidate : candidates(origin.name(), wanted, lengthBytes, place, adoptDirs)) {
       if (hashed++ == MOST_HASHED_CANDIDATES) {
@@ -484,7 +485,7 @@ public final class ModelStore {
    * @throws FetchException {@code storage} if another file has that name
    */
   public Path linkPlainName(Stored stored, String plainName) {
-    Path link = stored.file().resolveSibling(plainName);
+    Path link = named(folderOf(stored.file()), plainName);
     try {
       if (Files.exists(link)) {
         if (!Files.isSameFile(link, stored.file())
@@ -603,6 +604,26 @@ public final class ModelStore {
     } catch (IOException e) {
       result.kept().put(file, String.valueOf(StorageFailures.of(e, file).getMessage()));
       return false;
+    }
+  }
+
+  /**
+   * A file's path in a folder.
+   *
+   * @throws FetchException {@code storage} for a name that the platform can not form, such as one
+   *     beyond ASCII where the process was started in the C locale
+   */
+  private static Path named(Path folder, String name) {
+    try {
+      return folder.resolve(name);
+    } catch (InvalidPathException e) {
+      throw FetchException.because(
+              FailureKind.STORAGE,
+              "The file name " + name + " can not be formed in the character set of this process.")
+          .hint("Start the process in a UTF-8 locale, for instance with LC_ALL=C.UTF-8.")
+          .fact("path", folder.toString())
+          .cause(e)
+          .build();
     }
   }
 

@@ -1,0 +1,113 @@
+package io.anymatix.fetcher.store;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.testing.Content;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What the store does with files that are already there. */
+class ModelStoreTest {
+  private static final Content MODEL = Content.safetensors(20_261_121, 4096);
+  private static final Sha256 HASH = new Sha256(MODEL.sha256());
+  private static final String URL = "https://models.example.org/m.safetensors";
+
+  private final ModelStore store = new ModelStore();
+
+  @SuppressWarnings("NullAway.Init") // set by JUnit
+  @TempDir
+  Path root;
+
+  @SuppressWarnings("NullAway.Init") // set before each test
+  private ModelFolders.Place place;
+
+  @BeforeEach
+  void nameTheFolders() throws IOException {
+    Files.createDirectories(root.resolve("models/loras"));
+    place = new ModelFolders(root.resolve("models"), Map.of(), List.of()).place("lora", null);
+  }
+
+  @Test
+  void aFileOfTheWantedHashInAnAdoptDirIsLinkedNotCopied() throws Exception {
+    Path other = Files.createDirectories(root.resolve("elsewhere")).resolve("x.safetensors");
+    MODEL.writeTo(other, MODEL.lengthBytes());
+    ModelStore.Stored stored = adopt(URL).orElseThrow();
+    assertTrue(Files.isSameFile(other, stored.file()));
+    assertEquals(place.target(), stored.file().getParent());
+    assertEquals(Optional.of(HASH), stored.provenSha256());
+    assertTrue(store.isPresent(ModelStore.Key.of(URL, null), place));
+  }
+
+  @Test
+  void aFileOfTheWantedLengthButAnotherHashIsNotAdopted() throws Exception {
+    Path other = Files.createDirectories(root.resolve("elsewhere")).resolve("x.safetensors");
+    MODEL.withFlippedByte(4000).writeTo(other, MODEL.lengthBytes());
+    assertEquals(Optional.empty(), adopt(URL));
+    assertEquals(List.of(), Sidecar.list(place.target()));
+  }
+
+  @Test
+  void aPlainNameNeverReplacesAFileOfTheUser() throws Exception {
+    ModelStore.Stored stored = adoptCopy();
+    Path users = Files.writeString(place.target().resolve("mine.safetensors"), "the user's own");
+    FetchException failure =
+        assertThrows(FetchException.class, () -> store.linkPlainName(stored, "mine.safetensors"));
+    assertEquals(FailureKind.STORAGE, failure.kind());
+    assertEquals("the user's own", Files.readString(users));
+  }
+
+  @Test
+  void aDeleteTakesThePlainNameAlongAndLeavesTheUsersFiles() throws Exception {
+    ModelStore.Stored stored = adoptCopy();
+    Path link = store.linkPlainName(stored, "plain.safetensors");
+    assertTrue(Files.isSameFile(link, stored.file()));
+    Path users = Files.writeString(place.target().resolve("mine.safetensors"), "the user's own");
+    store.delete(URL, place.searched());
+    assertEquals(List.of(users), Sidecar.list(place.target()));
+  }
+
+  @Test
+  void aDeleteLeavesAModelThatAnotherSidecarFileNames() throws Exception {
+    ModelStore.Stored stored = adoptCopy();
+    String text =
+        Files.readString(stored.sidecarPath()).replace(URL, "https://other.example.org/m");
+    Path other =
+        Files.writeString(
+            Sidecar.pathIn(place.target(), Sha256.ofUtf8("https://other.example.org/m")), text);
+    ModelStore.Deletion deletion = store.delete(URL, place.searched());
+    assertEquals(List.of(stored.sidecarPath()), deletion.deleted());
+    assertTrue(deletion.kept().containsKey(stored.file()), deletion::toString);
+    assertTrue(Files.exists(stored.file()) && Files.exists(other));
+  }
+
+  private ModelStore.Stored adoptCopy() throws IOException {
+    Path other = Files.createDirectories(root.resolve("elsewhere")).resolve("x.safetensors");
+    MODEL.writeTo(other, MODEL.lengthBytes());
+    return adopt(URL).orElseThrow();
+  }
+
+  private Optional<ModelStore.Stored> adopt(String url) {
+    ModelStore.Key key = ModelStore.Key.of(url, null);
+    return store.adopt(
+        new ModelStore.Origin(key, ModelFileName.of(null, key.effective()), HASH, null),
+        HASH,
+        MODEL.lengthBytes(),
+        place,
+        List.of(root.resolve("elsewhere")),
+        new Cancellation(),
+        bytes -> {});
+  }
+}
