@@ -59,6 +59,10 @@ final class ConsoleSession implements AutoCloseable {
   private final Map<String, String> labels = new ConcurrentHashMap<>();
   private volatile boolean tracing;
   private volatile boolean closing;
+
+  /** The running child has been told to end, and is not to be asked anything more. */
+  private volatile boolean leaving;
+
   private volatile MethodCatalog catalog = MethodCatalog.BASIC;
   private @Nullable ServeClient client;
   private boolean restarted;
@@ -105,7 +109,7 @@ final class ConsoleSession implements AutoCloseable {
    */
   private ServeClient start() throws IOException {
     ServeClient current = client;
-    if (current != null && current.isAlive()) {
+    if (current != null && current.isAlive() && !leaving) {
       return current;
     }
     if (current != null) {
@@ -113,6 +117,7 @@ final class ConsoleSession implements AutoCloseable {
     }
     ServeClient started = ServeClient.start(command, environment -> {}, new Child());
     client = started;
+    leaving = false;
     if (restarted) {
       remark("Another sidecar process was started; what initialize had said is to be said again.");
     }
@@ -123,7 +128,7 @@ final class ConsoleSession implements AutoCloseable {
       catalog =
           MethodCatalog.of(
               started
-                  .call(lastId.incrementAndGet(), "rpc.discover", JSON.createObjectNode())
+                  .call(0, "rpc.discover", JSON.createObjectNode())
                   .get(DISCOVERY_PATIENCE_SECONDS, TimeUnit.SECONDS));
     } catch (ExecutionException | TimeoutException e) {
       catalog = MethodCatalog.BASIC; // It need not describe itself.
@@ -219,6 +224,7 @@ final class ConsoleSession implements AutoCloseable {
     return answer.handle(
         (response, failure) -> {
           running.removeAll(ids);
+          leaving |= method.equals("shutdown") && response != null && response.has("result");
           double seconds = (System.nanoTime() - startNanos) / 1e9;
           return ended(label(id), method, seconds, response, failure);
         });
@@ -299,7 +305,8 @@ final class ConsoleSession implements AutoCloseable {
             });
     if (failure != null || response == null) {
       if (!closing) {
-        showMistake(label + method + " got no answer: " + (failure == null ? "" : message(failure)));
+        showMistake(
+            label + method + " got no answer: " + (failure == null ? "" : message(failure)));
       }
       return false;
     }
@@ -333,7 +340,10 @@ final class ConsoleSession implements AutoCloseable {
     }
     JsonNode error = response.get("error");
     if (error == null) {
-      return output.styled(Screen.Style.GOOD, title) + time + "\n" + pretty(response.path("result"));
+      return output.styled(Screen.Style.GOOD, title)
+          + time
+          + "\n"
+          + pretty(response.path("result"));
     }
     StringBuilder block = new StringBuilder();
     JsonNode data = error.path("data");
@@ -353,7 +363,8 @@ final class ConsoleSession implements AutoCloseable {
 
   private String pretty(JsonNode value) {
     try {
-      String text = JSON.writer().with(SerializationFeature.INDENT_OUTPUT).writeValueAsString(value);
+      String text =
+          JSON.writer().with(SerializationFeature.INDENT_OUTPUT).writeValueAsString(value);
       return text.indent(2).stripTrailing();
     } catch (JsonProcessingException e) {
       return "  " + value;
@@ -364,12 +375,11 @@ final class ConsoleSession implements AutoCloseable {
     StringBuilder text = new StringBuilder("Type a request:\n");
     text.append("  fetch https://host/model.safetensors type=checkpoint\n");
     text.append("  initialize modelsDir=/path/to/models\n");
-    text.append("  {\"method\": \"status\"}          any message in JSON; jsonrpc and id are added\n");
+    text.append(
+        "  {\"method\": \"status\"}          any message in JSON; jsonrpc and id are added\n");
     text.append("A value is JSON, or text; quote it if it has spaces. Tab completes names.\n");
     text.append("Ctrl-C cancels running requests, and quits when there is none.\n\nMethods:");
-    catalog
-        .methods()
-        .forEach((name, method) -> text.append(row(name, method.summary())));
+    catalog.methods().forEach((name, method) -> text.append(row(name, method.summary())));
     text.append("\nCommands of the console:");
     MethodCatalog.OWN_COMMANDS.forEach((name, what) -> text.append(row(name, what)));
     return text.toString();

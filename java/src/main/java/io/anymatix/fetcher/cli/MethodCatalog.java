@@ -20,7 +20,9 @@ record MethodCatalog(Map<String, Method> methods) {
   /** What a console can do by itself, with what that is. */
   static final Map<String, String> OWN_COMMANDS = ownCommands();
 
-  /** What every version of the protocol has: for a sidecar process that does not describe itself. */
+  /**
+   * What every version of the protocol has: for a sidecar process that does not describe itself.
+   */
   static final MethodCatalog BASIC =
       new MethodCatalog(
           basic(

@@ -55,8 +55,7 @@ final class Secrets {
       ObjectNode shown = JsonNodeFactory.instance.objectNode();
       for (Map.Entry<String, JsonNode> member : message.properties()) {
         shown.set(
-            member.getKey(),
-            isSecret(member) ? TextNode.valueOf(MASK) : masked(member.getValue()));
+            member.getKey(), isSecret(member) ? TextNode.valueOf(MASK) : masked(member.getValue()));
       }
       return shown;
     }
