@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jline.keymap.KeyMap;
+import org.jline.reader.Binding;
 import org.jline.reader.Candidate;
 import org.jline.reader.Completer;
 import org.jline.reader.EndOfFileException;
@@ -75,7 +76,9 @@ final class ConsoleTerminal implements ConsoleSession.Output {
     }
     this.reader = builder.build();
     reader.getWidgets().put(INTERRUPT, this::interrupt);
-    reader.getKeyMaps().get(LineReader.MAIN).bind(new Reference(INTERRUPT), KeyMap.ctrl('C'));
+    for (KeyMap<Binding> keys : reader.getKeyMaps().values()) {
+      keys.bind(new Reference(INTERRUPT), KeyMap.ctrl('C'));
+    }
   }
 
   private boolean interrupt() {

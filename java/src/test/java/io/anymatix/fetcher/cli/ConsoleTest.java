@@ -22,6 +22,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jline.reader.LineReader;
 import org.jline.reader.LineReaderBuilder;
 import org.jline.terminal.Terminal;
@@ -35,7 +36,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 class ConsoleTest {
   private static final ObjectMapper JSON = new ObjectMapper();
 
-  @TempDir Path folder;
+  @TempDir
+  @SuppressWarnings("NullAway.Init") // JUnit fills it
+  Path folder;
 
   private final StringWriter out = new StringWriter();
   private final StringWriter err = new StringWriter();
@@ -167,7 +170,8 @@ class ConsoleTest {
   @Test
   void historyIsPrivateAndHoldsNoSecrets() throws Exception {
     Path file = ConsoleHistory.file(Map.of("ANYMATIX_HOME", folder.resolve("home").toString()));
-    assertTrue(file != null && Files.exists(file));
+    Objects.requireNonNull(file);
+    assertTrue(Files.exists(file));
     ConsoleHistory history = new ConsoleHistory();
     try (Terminal terminal =
         new DumbTerminal(new ByteArrayInputStream(new byte[0]), new ByteArrayOutputStream())) {
