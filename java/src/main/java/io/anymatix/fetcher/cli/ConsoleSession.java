@@ -59,6 +59,10 @@ final class ConsoleSession implements AutoCloseable {
   private final Map<String, String> labels = new ConcurrentHashMap<>();
   private volatile boolean tracing;
   private volatile boolean closing;
+
+  /** The running child has been told to end, and is not to be asked anything more. */
+  private volatile boolean leaving;
+
   private volatile MethodCatalog catalog = MethodCatalog.BASIC;
   private @Nullable ServeClient client;
   private boolean restarted;
@@ -105,7 +109,7 @@ final class ConsoleSession implements AutoCloseable {
    */
   private ServeClient start() throws IOException {
     ServeClient current = client;
-    if (current != null && current.isAlive()) {
+    if (current != null && current.isAlive() && !leaving) {
       return current;
     }
     if (current != null) {
@@ -113,6 +117,7 @@ final class ConsoleSession implements AutoCloseable {
     }
     ServeClient started = ServeClient.start(command, environment -> {}, new Child());
     client = started;
+    leaving = false;
     if (restarted) {
       remark("Another sidecar process was started; what initialize had said is to be said again.");
     }
@@ -123,7 +128,7 @@ final class ConsoleSession implements AutoCloseable {
       catalog =
           MethodCatalog.of(
               started
-                  .call(lastId.incrementAndGet(), "rpc.discover", JSON.createObjectNode())
+                  .call(0, "rpc.discover", JSON.createObjectNode())
                   .get(DISCOVERY_PATIENCE_SECONDS, TimeUnit.SECONDS));
     } catch (ExecutionException | TimeoutException e) {
       catalog = MethodCatalog.BASIC; // It need not describe itself.
@@ -219,6 +224,7 @@ final class ConsoleSession implements AutoCloseable {
     return answer.handle(
         (response, failure) -> {
           running.removeAll(ids);
+          leaving |= method.equals("shutdown") && response != null && response.has("result");
           double seconds = (System.nanoTime() - startNanos) / 1e9;
           return ended(label(id), method, seconds, response, failure);
         });

@@ -5,13 +5,17 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jline.keymap.KeyMap;
+import org.jline.reader.Binding;
 import org.jline.reader.Candidate;
 import org.jline.reader.Completer;
 import org.jline.reader.EndOfFileException;
 import org.jline.reader.LineReader;
 import org.jline.reader.LineReaderBuilder;
+import org.jline.reader.Reference;
 import org.jline.reader.UserInterruptException;
 import org.jline.reader.impl.DefaultParser;
+import org.jline.terminal.Attributes;
 import org.jline.terminal.Terminal;
 import org.jline.utils.AttributedString;
 import org.jline.utils.Status;
@@ -22,6 +26,7 @@ import org.jspecify.annotations.Nullable;
  * the prompt, and where the running requests are below it.
  */
 final class ConsoleTerminal implements ConsoleSession.Output {
+  private static final String INTERRUPT = "console-interrupt";
   private static final int PLAIN_COLUMNS = 80;
   private static final long PLAIN_PROGRESS_NANOS = 2_000_000_000L;
 
@@ -70,10 +75,32 @@ final class ConsoleTerminal implements ConsoleSession.Output {
       builder.variable(LineReader.HISTORY_FILE, historyFile);
     }
     this.reader = builder.build();
+    reader.getWidgets().put(INTERRUPT, this::interrupt);
+    for (KeyMap<Binding> keys : reader.getKeyMaps().values()) {
+      keys.bind(new Reference(INTERRUPT), KeyMap.ctrl('C'));
+    }
+  }
+
+  private boolean interrupt() {
+    terminal.raise(Terminal.Signal.INT);
+    return true;
   }
 
   /** Reads and executes lines until the end. */
   void run(ConsoleSession session) {
+    Attributes before = terminal.getAttributes();
+    Attributes without = new Attributes(before);
+    // A signal would go to the sidecar process as well, and end it: Ctrl-C is to be a mere key.
+    without.setLocalFlag(Attributes.LocalFlag.ISIG, false);
+    terminal.setAttributes(without);
+    try {
+      converse(session);
+    } finally {
+      terminal.setAttributes(before);
+    }
+  }
+
+  private void converse(ConsoleSession session) {
     show(
         styled(Screen.Style.TITLE, "AnymatixFetcher console") + ": requests to a sidecar process.");
     show("Type help for what can be typed, Tab to complete, quit to leave.");
