@@ -24,6 +24,8 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,10 +46,17 @@ public final class PartFile implements AutoCloseable {
 
   private static final Duration LOCK_POLL = Duration.ofMillis(250);
 
+  /**
+   * Parts that this process holds. Looked at before a part is opened: closing a second channel to a
+   * file drops the lock of the first one (POSIX).
+   */
+  private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
+
   private final Path finalPath;
   private final Path path;
   private final FileChannel channel;
   private @Nullable Journal journal;
+  private boolean released;
 
   private PartFile(Path finalPath, FileChannel channel) {
     this.finalPath = finalPath;
@@ -76,23 +85,14 @@ public final class PartFile implements AutoCloseable {
     boolean told = false;
     while (true) {
       cancellation.throwIfCancelled();
-      try {
-        create(path);
-        Object before = key(path);
-        FileChannel channel = openChannel(path);
-        // The former holder may have published the file between our look and our lock: then the
-        // name is gone or another's, and what we hold is the finished model.
-        if (before != null && lock(channel) && before.equals(key(path))) {
-          return new PartFile(finalPath, channel);
-        }
-        channel.close();
-      } catch (IOException e) {
-        throw StorageFailures.of(e, path);
+      PartFile part = HELD.add(path) ? tryOpen(finalPath, path) : null;
+      if (part != null) {
+        return part;
       }
       if (Instant.now().isAfter(until)) {
         throw FetchException.of(
             FailureKind.BUSY,
-            "Another process has been downloading "
+            "Another download has been writing "
                 + finalPath.getFileName()
                 + " for more than "
                 + patience.toMinutes()
@@ -103,6 +103,38 @@ public final class PartFile implements AutoCloseable {
         told = true;
       }
       cancellation.sleep(LOCK_POLL);
+    }
+  }
+
+  /** The part, locked; or null, and no longer marked as held, if another process has it. */
+  private static @Nullable PartFile tryOpen(Path finalPath, Path path) {
+    FileChannel channel = null;
+    boolean ours = false;
+    try {
+      create(path);
+      Object before = key(path);
+      channel = openChannel(path);
+      // The former holder may have published the file between our look and our lock: then the
+      // name is gone or another's, and what we hold is the finished model.
+      ours = before != null && lock(channel) && before.equals(key(path));
+      return ours ? new PartFile(finalPath, channel) : null;
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    } finally {
+      if (!ours) {
+        closeQuietly(channel);
+        HELD.remove(path);
+      }
+    }
+  }
+
+  private static void closeQuietly(@Nullable FileChannel channel) {
+    try {
+      if (channel != null) {
+        channel.close();
+      }
+    } catch (IOException e) {
+      // Nothing was written through it.
     }
   }
 
@@ -383,10 +415,15 @@ public final class PartFile implements AutoCloseable {
       channel.close();
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
+    } finally {
+      if (!released) {
+        released = true;
+        HELD.remove(path);
+      }
     }
   }
 
-  /** Removes the part and its notes, and lets go of it. */
+  /** Removes the part and its notes; it is let go of by {@link #close}. */
   public void delete() {
     try {
       closeJournal();

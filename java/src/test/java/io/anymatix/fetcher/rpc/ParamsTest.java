@@ -103,12 +103,13 @@ class ParamsTest {
 
   @Test
   void noLogShowsParamsHoweverMuchIsLogged() throws Exception {
+    Logger library = (Logger) LoggerFactory.getLogger("com.googlecode.jsonrpc4j");
+    Level before = library.getLevel();
     Logger root = (Logger) LoggerFactory.getLogger(Logger.ROOT_LOGGER_NAME);
-    Level before = root.getLevel();
     ListAppender<ILoggingEvent> logged = new ListAppender<>();
     logged.start();
     root.addAppender(logged);
-    root.setLevel(Level.TRACE);
+    library.setLevel(Level.TRACE);
     try (Peer peer = Peer.of(WorkMethods.class, new WorkMethods.Worker())) {
       describe(peer, "{'url': 'https://host.example/?token=hunter2', 'mirrors': [5, 'hunter2']}");
       describe(peer, "{'url': 'hunter2', 'progressToken': {'hunter2': 1}}");
@@ -116,7 +117,7 @@ class ParamsTest {
       peer.ask("{'jsonrpc': '2.0', 'method': 'fail', 'id': 1, 'params': ['hunter2']}");
       peer.ask("{'jsonrpc': '2.0', 'method': 'work', 'params': ['hunter2");
     } finally {
-      root.setLevel(before);
+      library.setLevel(before);
       root.detachAppender(logged);
     }
     List<String> lines = logged.list.stream().map(ILoggingEvent::getFormattedMessage).toList();
