@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
+import java.nio.channels.CancelledKeyException;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CancellationException;
@@ -300,7 +301,12 @@ final class NegotiatedClient implements AutoCloseable {
         }
       }
       if (channel != null && increment > 0) {
-        channel.update(increment);
+        try {
+          channel.update(increment);
+        } catch (IOException | CancelledKeyException e) {
+          // The connection is closed, perhaps because all was sent: what was taken is good, and
+          // whether more is to come is told by the end of the stream or by its failure.
+        }
       }
       return n;
     }
