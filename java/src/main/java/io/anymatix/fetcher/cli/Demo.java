@@ -91,7 +91,7 @@ final class Demo {
         "A server in this process offers generated models, "
             + megabytesPerSecond((double) rate)
             + " on each");
-    say("connection. A sidecar process fetches them, asked by JSON-RPC over its pipes.");
+    say("connection. A sidecar process fetches them, asked by JSON-RPC.");
     Path models = folder.resolve("models");
     Sidecar sidecar = new Sidecar(folder);
     try {
