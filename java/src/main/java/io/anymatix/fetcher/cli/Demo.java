@@ -142,7 +142,7 @@ final class Demo {
 
   private void present(DemoServer server, Sidecar sidecar, String url) {
     title(2, "The same again");
-    say("A workflow asks for its models on every run; one that is there costs nothing.");
+    say("Each run of a workflow asks for its models; a present one costs nothing.");
     server.forget();
     JsonNode result = sidecar.fetch(url, "checkpoint").join();
     check(
