@@ -91,7 +91,7 @@ final class Demo {
         "A server in this process offers generated models, "
             + megabytesPerSecond((double) rate)
             + " on each");
-    say("connection. A sidecar process fetches them, asked by JSON-RPC over its pipes.");
+    say("connection. A sidecar process fetches them, asked by JSON-RPC.");
     Path models = folder.resolve("models");
     Sidecar sidecar = new Sidecar(folder);
     try {
@@ -142,7 +142,7 @@ final class Demo {
 
   private void present(DemoServer server, Sidecar sidecar, String url) {
     title(2, "The same again");
-    say("A workflow asks for its models on every run; one that is there costs nothing.");
+    say("Each run of a workflow asks for its models; a present one costs nothing.");
     server.forget();
     JsonNode result = sidecar.fetch(url, "checkpoint").join();
     check(
