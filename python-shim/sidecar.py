@@ -20,6 +20,7 @@ import os
 import queue
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -236,6 +237,18 @@ class SidecarProcess:
             started.set_exception(SidecarError(f"Starting the sidecar process failed: {failure}."))
 
 
+def with_utf8_file_names(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which Java can form every file name.
+
+    Java takes the encoding of file names from the locale, and in the C locale of a container it
+    can form no name beyond ASCII; no flag of its own changes that.
+    """
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "C"
+    if sys.platform != "linux" or "utf" in locale.lower():
+        return dict(environ)
+    return {**environ, "LC_ALL": "C.UTF-8"}
+
+
 class _Jvm:
     """One running JVM, from its start to its end."""
 
@@ -260,7 +273,7 @@ class _Jvm:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environ,
+                env=with_utf8_file_names(environ),
                 # Ctrl-C in ComfyUI's terminal is for ComfyUI; the JVM follows when stdin ends.
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),

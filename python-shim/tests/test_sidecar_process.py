@@ -84,6 +84,15 @@ class SidecarProcessTest(ShimTestCase):
         jar = str(self.folder / "some.jar")
         self.assertEqual(arguments, ["-Xmx256m", "-XX:+UseSerialGC", "-jar", jar, "serve"])
 
+    @unittest.skipUnless(sys.platform == "linux", "elsewhere Java does not ask the locale")
+    def test_java_can_form_every_file_name_whatever_the_locale(self) -> None:
+        with_utf8_file_names = self.sidecar.with_utf8_file_names
+        c_locale = {"LANG": "C", "PATH": "/bin"}
+        self.assertEqual(with_utf8_file_names(c_locale), {**c_locale, "LC_ALL": "C.UTF-8"})
+        self.assertEqual(with_utf8_file_names({}), {"LC_ALL": "C.UTF-8"})
+        german = {"LANG": "de_DE.UTF-8"}
+        self.assertEqual(with_utf8_file_names(german), german)
+
     def test_a_fetch_is_a_json_rpc_request_with_its_own_progress_token(self) -> None:
         sent = self.ask(self.process())
         self.assertEqual(sent["jsonrpc"], "2.0")
