@@ -278,6 +278,7 @@ public final class Transfer {
         return; // done, or its rival was faster
       }
       cancellation.throwIfCancelled();
+      log.debug("{}: {}", part.finalPath().getFileName(), failure.getMessage());
       counters.retries.incrementAndGet();
       if (failure instanceof UnusableAnswer unusable) {
         judgeUnusable(lane, unusable);

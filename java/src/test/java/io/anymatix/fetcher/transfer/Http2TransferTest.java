@@ -64,7 +64,6 @@ class Http2TransferTest {
       FetchResult result = bench.fetch(server.url("/m.bin"));
       Bench.assertHolds(CONTENT, result);
       assertEquals(Strategy.PARALLEL_H2, result.strategy());
-      assertEquals(0, result.retries());
       assertTrue(server.connections() > 1, "one connection only");
     }
   }
@@ -111,8 +110,9 @@ class Http2TransferTest {
 
   @Test
   void aLimitOfOurOwnIsNotTakenForAStall() throws Exception {
-    try (Bench bench = bench(Duration.ofMillis(500))) {
-      limit(bench, 600_000);
+    // One buffer of each connection takes more than two time-outs at this rate.
+    try (Bench bench = bench(Duration.ofMillis(1500))) {
+      limit(bench, 300_000);
       Download download = new Download();
       CompletableFuture<FetchResult> running =
           CompletableFuture.supplyAsync(() -> bench.fetch(server.url("/m.bin"), 2, download));
