@@ -367,7 +367,7 @@ public final class Fetcher implements AutoCloseable {
         log.info("{}: the resumed bytes do not fit, starting over", origin.name().original());
         part.discard();
         work.phase = Phase.FETCHING;
-        transferred = transfer(order, work, remote, part);
+        transferred = transfer(order, work, resolve(order, work), part);
       }
       verify(part, origin, remote, wanted, transferred);
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;

@@ -571,6 +571,8 @@ public final class ModelStore {
       }
       if (survivingNames.contains(name)) {
         result.kept().put(file, "another sidecar file names it");
+      } else if (isWorkingName(name) && PartFile.isHeldWith(file)) {
+        result.kept().put(file, "it is being downloaded");
       } else {
         modelKept |= !remove(file, result) && isDoomedModel;
       }

@@ -138,6 +138,13 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
+  /** Whether a part, or a note beside one, belongs to a download of this process. */
+  static boolean isHeldWith(Path workingFile) {
+    String name = workingFile.getFileName().toString();
+    int end = name.lastIndexOf(".part");
+    return end >= 0 && HELD.contains(workingFile.resolveSibling(name.substring(0, end) + ".part"));
+  }
+
   static Path partOf(Path finalPath) {
     return note(finalPath, ".part");
   }

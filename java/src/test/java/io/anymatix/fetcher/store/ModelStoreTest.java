@@ -10,8 +10,10 @@ import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.testing.Content;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -91,6 +93,61 @@ class ModelStoreTest {
     assertEquals(List.of(stored.sidecarPath()), deletion.deleted());
     assertTrue(deletion.kept().containsKey(stored.file()), deletion::toString);
     assertTrue(Files.exists(stored.file()) && Files.exists(other));
+  }
+
+  @Test
+  void aDeleteLeavesAPartThatIsBeingDownloaded() {
+    ModelStore.Key key = ModelStore.Key.of(URL, null);
+    ModelFileName name = ModelFileName.of(null, key.effective());
+    try (PartFile part =
+        store.openPart(name, place, Duration.ofSeconds(1), new Cancellation(), until -> {})) {
+      part.write(ByteBuffer.wrap(new byte[10]), 0);
+      ModelStore.Deletion deletion = store.delete(URL, place.searched());
+      assertEquals(List.of(), deletion.deleted());
+      assertEquals(Map.of(part.path(), "it is being downloaded"), deletion.kept());
+    }
+    Path part = PartFile.partOf(place.target().resolve(name.stored()));
+    assertEquals(List.of(part), store.delete(URL, place.searched()).deleted());
+  }
+
+  @Test
+  void aSecondRequestOfTheProcessWaitsForThePart() {
+    ModelFileName name = ModelFileName.of(null, ModelStore.Key.of(URL, null).effective());
+    try (PartFile part =
+        store.openPart(name, place, Duration.ofSeconds(1), new Cancellation(), until -> {})) {
+      part.write(ByteBuffer.wrap(new byte[10]), 0);
+      FetchException failure =
+          assertThrows(
+              FetchException.class,
+              () -> store.openPart(name, place, Duration.ZERO, new Cancellation(), until -> {}));
+      assertEquals(FailureKind.BUSY, failure.kind());
+      assertEquals(10, part.lengthBytes());
+    }
+  }
+
+  @Test
+  void aPublishThatWasInterruptedBeforeItsSidecarFileIsFinishedByTheNextLook() throws Exception {
+    ModelStore.Stored stored = adoptCopy();
+    String text = Files.readString(stored.sidecarPath());
+    Files.delete(stored.sidecarPath());
+    Path note = PartFile.completionNote(stored.file());
+    Files.writeString(note, "{\"size\": 4096, \"completed_at\": 1.5, \"sidecar\": " + text + "}");
+    Path part = PartFile.partOf(stored.file());
+    Files.move(stored.file(), part);
+    assertTrue(store.find(ModelStore.Key.of(URL, null), place).isPresent());
+    assertEquals(text, Files.readString(stored.sidecarPath()));
+    assertEquals(-1, MODEL.mismatch(stored.file()));
+    assertTrue(Files.notExists(note) && Files.notExists(part));
+  }
+
+  @Test
+  void whatAnotherWriterNotedInASidecarFileIsKept() throws Exception {
+    ModelStore.Stored stored = adoptCopy();
+    String text = Files.readString(stored.sidecarPath());
+    Files.writeString(
+        stored.sidecarPath(), text.replace("\n}", ",\n    \"rating\": [\n        5\n    ]\n}"));
+    String kept = Files.readString(adopt(URL).orElseThrow().sidecarPath());
+    assertEquals(text.replace("\n}", ",\n    \"rating\": [\n        5\n    ]\n}"), kept);
   }
 
   private ModelStore.Stored adoptCopy() throws IOException {
