@@ -14,6 +14,6 @@ public final class Main {
     // Claimed before any library can print: standard output carries results and nothing else.
     OutputStream stdout = new FileOutputStream(FileDescriptor.out);
     System.setOut(System.err);
-    System.exit(Cli.run(args, System.in, stdout));
+    System.exit(Cli.run(args, System.in, stdout, System.err));
   }
 }

@@ -40,11 +40,13 @@ public final class Cli implements Runnable {
    * Runs a command line.
    *
    * @param stdout the process's real standard output
+   * @param stderr where progress and errors are told
    * @return the exit code
    */
-  public static int run(String[] args, InputStream stdin, OutputStream stdout) {
+  public static int run(
+      String[] args, InputStream stdin, OutputStream stdout, OutputStream stderr) {
     PrintWriter out = new PrintWriter(stdout, true, StandardCharsets.UTF_8);
-    PrintWriter err = new PrintWriter(System.err, true, StandardCharsets.UTF_8);
+    PrintWriter err = new PrintWriter(stderr, true, StandardCharsets.UTF_8);
     CommandLine commandLine =
         new CommandLine(new Cli())
             .addSubcommand(new ServeCommand(stdin, stdout))

@@ -8,6 +8,8 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -19,6 +21,8 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields
 final class DemoCommand implements Callable<Integer> {
+  private static final Logger log = LoggerFactory.getLogger(DemoCommand.class);
+
   private static final long CHILD_PATIENCE_SECONDS = 5;
 
   @Option(names = "--keep", description = "keep the temporary folder with the models")
@@ -62,7 +66,7 @@ final class DemoCommand implements Callable<Integer> {
       ProcessHandle.current().children().forEach(DemoCommand::awaitEnd);
       Demo.remove(folder);
     } catch (IOException e) {
-      System.err.println("The folder " + folder + " could not be removed: " + e.getMessage());
+      log.warn("The folder {} could not be removed: {}", folder, e.getMessage());
     }
   }
 }

@@ -19,8 +19,8 @@ public final class Redactor {
   /** Shorter values would mask ordinary words; by their parameter's name they are masked anyway. */
   private static final int SHORTEST_LEARNT_SECRET = 6;
 
-  /** Credential parameters, and those that sign a url for whoever holds it. */
-  private static final Set<String> SECRET_PARAMETERS =
+  /** Query pairs that are credentials: they never reach the disk (store contract 11.4). */
+  private static final Set<String> CREDENTIAL_PARAMETERS =
       Set.of(
           "token",
           "api_key",
@@ -28,11 +28,15 @@ public final class Redactor {
           "access_token",
           "sig",
           "signature",
-          "policy",
-          "key-pair-id",
           "x-amz-signature",
           "x-amz-credential",
-          "x-amz-security-token",
+          "x-amz-security-token");
+
+  /** Further pairs that let whoever sees a url use it; they are only hidden. */
+  private static final Set<String> HIDDEN_PARAMETERS =
+      Set.of(
+          "policy",
+          "key-pair-id",
           "x-goog-signature",
           "x-goog-credential",
           "hdnea",
@@ -92,8 +96,14 @@ public final class Redactor {
     return shown.toString();
   }
 
-  private static boolean isSecretParameter(String name) {
-    return SECRET_PARAMETERS.contains(name.toLowerCase(Locale.ROOT).replace("%3f", ""));
+  /** Whether a query pair of this name, decoded, is a credential; in any case of its letters. */
+  public static boolean isCredentialParameter(String name) {
+    return CREDENTIAL_PARAMETERS.contains(name.toLowerCase(Locale.ROOT));
+  }
+
+  private static boolean isSecretParameter(String encodedName) {
+    String name = encodedName.toLowerCase(Locale.ROOT).replace("%3f", "");
+    return isCredentialParameter(name) || HIDDEN_PARAMETERS.contains(name);
   }
 
   private static boolean isMega(String url) {

@@ -1,9 +1,8 @@
 package io.anymatix.fetcher.store;
 
+import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.content.Sha256;
 import java.util.List;
-import java.util.Locale;
-import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -18,19 +17,6 @@ import org.jspecify.annotations.Nullable;
  * @param text the whole url
  */
 public record EffectiveUrl(String text) {
-
-  /** Names of query pairs, in lower case, that are credentials and never reach the disk. */
-  private static final Set<String> CREDENTIAL_NAMES =
-      Set.of(
-          "token",
-          "api_key",
-          "apikey",
-          "access_token",
-          "sig",
-          "signature",
-          "x-amz-signature",
-          "x-amz-credential",
-          "x-amz-security-token");
 
   private static final Pattern MEGA_HOST =
       Pattern.compile("(www\\.)?mega\\.(nz|co\\.nz|io)(:\\d*)?", Pattern.CASE_INSENSITIVE);
@@ -94,7 +80,7 @@ public record EffectiveUrl(String text) {
   }
 
   private static boolean isCredential(UrlParts.Pair pair) {
-    return CREDENTIAL_NAMES.contains(pair.name().toLowerCase(Locale.ROOT));
+    return Redactor.isCredentialParameter(pair.name());
   }
 
   /**
