@@ -28,6 +28,7 @@ import io.anymatix.fetcher.transfer.Throttle;
 import io.anymatix.fetcher.transfer.Transfer;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -525,6 +526,36 @@ public final class Fetcher implements AutoCloseable {
   }
 
   /**
+   * What several files would still take, by the volumes that they would be written to. A file that
+   * is present takes nothing; one without type and folder is counted to the models folder.
+   *
+   * @throws InvalidParamsException if a request makes no sense
+   */
+  public List<VolumeNeed> volumeNeeds(List<SizedRequest> files) {
+    ModelFolders known = folders;
+    Map<Object, VolumeNeed> needs = new LinkedHashMap<>();
+    for (SizedRequest file : files) {
+      FetchRequest request = file.request();
+      Path target = known.modelsDir();
+      long missingBytes = file.fileSize();
+      if (request.type() != null || request.dir() != null) {
+        ModelFolders.Place place = known.place(request.type(), request.dir());
+        ModelStore.Key key = ModelStore.Key.of(requireUrl(request.url()), request.auth());
+        target = place.target();
+        missingBytes = store.isPresent(key, place) ? 0 : missingBytes;
+      }
+      if (target != null) {
+        ModelStore.Volume volume = ModelStore.Volume.of(target);
+        needs.merge(
+            volume.identity(),
+            new VolumeNeed(volume.folder().toString(), missingBytes, volume.freeBytes()),
+            VolumeNeed::plus);
+      }
+    }
+    return List.copyOf(needs.values());
+  }
+
+  /**
    * Removes what a url left in the store: in the folders of a type, in one folder, or in all.
    *
    * @throws InvalidParamsException if the request makes no sense
@@ -632,6 +663,20 @@ public final class Fetcher implements AutoCloseable {
       @Nullable String etag,
       @Nullable String lastModified,
       @Nullable String sha256) {}
+
+  /** A file that a server has described. */
+  public record SizedRequest(FetchRequest request, long fileSize) {}
+
+  /**
+   * What is missing on a volume, against what is free there.
+   *
+   * @param path a folder on that volume
+   */
+  public record VolumeNeed(String path, long missingBytes, @Nullable Long freeBytes) {
+    private VolumeNeed plus(VolumeNeed other) {
+      return new VolumeNeed(path, missingBytes + other.missingBytes, freeBytes);
+    }
+  }
 
   /** The result of a delete, as the protocol names it. */
   public record DeleteResult(List<String> deleted, List<Kept> kept) {

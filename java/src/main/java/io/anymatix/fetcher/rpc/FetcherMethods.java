@@ -84,13 +84,23 @@ public final class FetcherMethods implements RpcMethods {
       requireUrl(items.get(i).url(), "items[" + i + "].url");
     }
     List<Object> results = new ArrayList<>();
+    List<Fetcher.SizedRequest> described = new ArrayList<>();
     for (ProbeItem item : items) {
       if (call.isCancelled()) {
         throw new CancelledException();
       }
-      results.add(probeItem(item));
+      Object result = probeItem(item);
+      results.add(result);
+      if (result instanceof Fetcher.ProbeResult probe && probe.fileSize() != null) {
+        described.add(new Fetcher.SizedRequest(request(item), probe.fileSize()));
+      }
     }
-    return new ProbesResult(results);
+    return new ProbesResult(results, fetcher.volumeNeeds(described));
+  }
+
+  private static FetchRequest request(ProbeItem item) {
+    return new FetchRequest(
+        item.url(), item.type(), item.dir(), item.auth(), null, null, null, null, null);
   }
 
   private Object probeItem(ProbeItem item) {

@@ -155,16 +155,18 @@ public interface RpcMethods {
   record ProbeParams(
       @Nullable String url, @Nullable String auth, @Nullable List<ProbeItem> items) {}
 
-  /** One of several urls. */
-  record ProbeItem(@Nullable String url, @Nullable String auth) {}
+  /** One of several urls, and where its file would go. */
+  record ProbeItem(
+      @Nullable String url, @Nullable String auth, @Nullable String type, @Nullable String dir) {}
 
   /**
    * What servers say about several urls.
    *
    * @param items in the order asked: each a {@link Fetcher.ProbeResult}, or an {@code error} in the
    *     form in which a single probe would answer it
+   * @param volumes what the described files would still take, by volume
    */
-  record ProbesResult(List<Object> items) {}
+  record ProbesResult(List<Object> items, List<Fetcher.VolumeNeed> volumes) {}
 
   /** Which file; as in {@code fetch}. */
   record DeleteParams(String url, @Nullable String type, @Nullable String dir) {}

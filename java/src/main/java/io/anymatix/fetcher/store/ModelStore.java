@@ -237,6 +237,26 @@ public final class ModelStore {
     return PartFile.open(finalPath, patience, cancellation, listener);
   }
 
+  /**
+   * The volume that a folder lies on, or will lie on.
+   *
+   * @param identity equal for two folders of one volume
+   * @param folder the nearest folder that is there
+   * @param freeBytes what it can still take; null if it does not say
+   */
+  public record Volume(Object identity, Path folder, @Nullable Long freeBytes) {
+    /** Looks it up; what cannot be asked is taken for a volume of its own. */
+    public static Volume of(Path folder) {
+      Path existing = StorageFailures.existingFolder(folder);
+      try {
+        return new Volume(
+            Files.getFileStore(existing), existing, StorageFailures.freeBytes(existing));
+      } catch (IOException e) {
+        return new Volume(existing, existing, null);
+      }
+    }
+  }
+
   /** Gives a complete and proven part its final name and its sidecar file. */
   public Stored publish(PartFile part, Origin origin, long lengthBytes, Sha256 sha256) {
     Path file = part.finalPath();

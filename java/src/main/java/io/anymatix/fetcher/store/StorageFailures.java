@@ -73,7 +73,8 @@ final class StorageFailures {
     }
   }
 
-  private static Path existingFolder(Path path) {
+  /** The nearest folder above a path that is there. */
+  static Path existingFolder(Path path) {
     Path folder = path;
     while (!Files.isDirectory(folder) && folder.getParent() != null) {
       folder = folder.getParent();
