@@ -123,12 +123,6 @@ public record HttpUrl(String scheme, String host, int port, String target) {
     return port == (isHttps() ? 443 : 80) ? name : name + ":" + port;
   }
 
-  /** The path without the query. */
-  public String path() {
-    int query = target.indexOf('?');
-    return query < 0 ? target : target.substring(0, query);
-  }
-
   /** The query without its question mark, empty if there is none. */
   public String query() {
     int query = target.indexOf('?');

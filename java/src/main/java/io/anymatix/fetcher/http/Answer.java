@@ -4,11 +4,9 @@ import io.anymatix.fetcher.content.ContentRange;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.Validator;
 import io.anymatix.fetcher.failure.Cancellation;
-import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -154,28 +152,6 @@ public final class Answer implements AutoCloseable {
     if (!ended) {
       ended = read(rest, 0, 1) < 0;
     }
-  }
-
-  /**
-   * Reads a small content as UTF-8.
-   *
-   * @throws FetchException {@code server} if it is longer than {@code mostBytes}
-   */
-  public String text(int mostBytes) {
-    byte[] bytes = new byte[mostBytes];
-    int length = 0;
-    while (length < mostBytes) {
-      int n = read(bytes, length, mostBytes - length);
-      if (n < 0) {
-        return new String(bytes, 0, length, StandardCharsets.UTF_8);
-      }
-      length += n;
-    }
-    throw FetchException.because(
-            FailureKind.SERVER,
-            "The answer of " + url.host() + " is longer than " + mostBytes + " bytes.")
-        .url(url.redacted())
-        .build();
   }
 
   /** Ends the exchange. Never blocks on what the server still sends. */

@@ -83,7 +83,7 @@ public final class StdioServer {
    *
    * @param in requests; never closed
    * @param out answers and notifications, and nothing else; never closed. It reports failures by
-   *     throwing, as {@code System.out} does not.
+   *     throwing, which a {@code PrintStream} does not.
    * @param contract a public interface whose methods with {@link RpcMethod} are the protocol
    * @param methods called from many threads
    */
