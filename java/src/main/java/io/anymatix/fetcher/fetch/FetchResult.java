@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * @param bytesTransferred bytes received for this result
  * @param bytesReused bytes of an earlier attempt that were kept
  * @param retries requests that had to be repeated
+ * @param startedOver whether bytes that were there were dropped: the content had changed, or
+ *     nothing proved them
  * @param mirrors bytes by host, where several were used
  * @param metadata what the source tells about the model
  */
@@ -35,6 +37,7 @@ public record FetchResult(
     long bytesReused,
     long elapsedMillis,
     int retries,
+    boolean startedOver,
     List<MirrorShare> mirrors,
     @Nullable Object metadata) {
 

@@ -368,7 +368,7 @@ public final class Fetcher implements AutoCloseable {
         log.info("{}: the resumed bytes do not fit, starting over", origin.name().original());
         part.discard();
         work.phase = Phase.FETCHING;
-        transferred = transfer(order, work, resolve(order, work), part);
+        transferred = transfer(order, work, resolve(order, work), part).afterStartingOver();
       }
       verify(part, origin, remote, wanted, transferred);
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
@@ -454,12 +454,13 @@ public final class Fetcher implements AutoCloseable {
         outcome == Outcome.RESUMED ? work.counters.reusedBytes() : 0,
         TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos),
         work.counters.retries(),
+        transferred != null && transferred.startedOver(),
         List.of(),
         stored.data());
   }
 
   private static Strategy strategy(Transfer.@Nullable Result transferred) {
-    if (transferred == null) {
+    if (transferred == null || transferred.connections() == 0) {
       return Strategy.NONE;
     }
     if (transferred.connections() <= 1) {

@@ -270,10 +270,8 @@ public final class PartFile implements AutoCloseable {
    * Begins, or goes on, to write a representation of known length.
    *
    * @param trusted what {@link #trusted} found; the journal starts with it
-   * @param inParallel whether writes will come at any offset, so that the file gets its full length
    */
-  public void begin(
-      long lengthBytes, Identity identity, List<CoveredRange> trusted, boolean inParallel) {
+  public void begin(long lengthBytes, Identity identity, List<CoveredRange> trusted) {
     try {
       Files.deleteIfExists(completionNote(finalPath));
       boolean forced = lengthBytes >= SMALLEST_FORCED_BYTES;
@@ -282,8 +280,16 @@ public final class PartFile implements AutoCloseable {
       }
       closeJournal();
       journal = Journal.start(journalOf(finalPath), lengthBytes, identity, trusted, forced);
-      if (inParallel && channel.size() < lengthBytes) {
-        setLength(lengthBytes);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
+  /** Gives the file its full length: from now on writes may come at any offset. */
+  public void spread(long lengthBytes) {
+    try {
+      if (channel.size() < lengthBytes) {
+        channel.write(ByteBuffer.wrap(new byte[1]), lengthBytes - 1);
       }
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
@@ -315,17 +321,6 @@ public final class PartFile implements AutoCloseable {
       Files.deleteIfExists(journalOf(finalPath));
       Files.deleteIfExists(completionNote(finalPath));
       channel.truncate(0);
-    } catch (IOException e) {
-      throw StorageFailures.of(e, path);
-    }
-  }
-
-  /** Keeps only the first bytes; the part is a plain prefix afterwards. */
-  public void keepPrefix(long prefixBytes) {
-    try {
-      closeJournal();
-      Files.deleteIfExists(journalOf(finalPath));
-      channel.truncate(prefixBytes);
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
     }
@@ -453,10 +448,6 @@ public final class PartFile implements AutoCloseable {
         .map(json -> json.path("size"))
         .filter(JsonNode::isIntegralNumber)
         .map(JsonNode::asLong);
-  }
-
-  private void setLength(long lengthBytes) throws IOException {
-    channel.write(ByteBuffer.wrap(new byte[1]), lengthBytes - 1);
   }
 
   private void closeJournal() throws IOException {

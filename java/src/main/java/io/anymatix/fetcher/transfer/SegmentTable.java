@@ -167,6 +167,36 @@ final class SegmentTable {
     }
   }
 
+  /** The missing bytes from {@code first} up to {@code end}, in order; while nobody is at work. */
+  synchronized List<CoveredRange> missingWithin(long first, long end) {
+    List<CoveredRange> missing = new ArrayList<>();
+    Long start = gaps.floorKey(first);
+    for (var gap : gaps.tailMap(start == null ? first : start).entrySet()) {
+      long from = Math.max(first, gap.getKey());
+      long to = Math.min(end, gap.getValue());
+      if (from < to) {
+        missing.add(new CoveredRange(from, to));
+      } else if (gap.getKey() >= end) {
+        break;
+      }
+    }
+    return missing;
+  }
+
+  /** Notes that all bytes from {@code first} up to {@code end} are there; while nobody works. */
+  synchronized void cover(long first, long end) {
+    for (CoveredRange missing : missingWithin(first, end)) {
+      var gap = gaps.floorEntry(missing.first());
+      gaps.remove(gap.getKey());
+      if (gap.getKey() < missing.first()) {
+        gaps.put(gap.getKey(), missing.first());
+      }
+      if (missing.end() < gap.getValue()) {
+        gaps.put(missing.end(), gap.getValue());
+      }
+    }
+  }
+
   private void addGap(long first, long end) {
     long newFirst = first;
     long newEnd = end;

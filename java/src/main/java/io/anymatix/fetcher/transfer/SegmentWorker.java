@@ -10,6 +10,7 @@ import io.anymatix.fetcher.http.Answer;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
 import io.anymatix.fetcher.store.PartFile;
+import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer.Reason;
 import java.nio.ByteBuffer;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
@@ -37,15 +38,23 @@ final class SegmentWorker {
     private final Reason reason;
 
     enum Reason {
-      /** The whole representation, or something else than was asked for, came instead. */
+      /** The whole representation came instead; some storage hosts do so while a file is cold. */
       RANGE_IGNORED,
+      /** Something else than was asked for came. */
+      RANGE_WRONG,
       /** The representation is another one than before. */
       CONTENT_CHANGED
     }
 
-    UnusableAnswer(Reason reason, String message) {
+    private UnusableAnswer(Reason reason, String message) {
       super(message);
       this.reason = reason;
+    }
+
+    static UnusableAnswer contentChanged(RemoteFile remote) {
+      return new UnusableAnswer(
+          Reason.CONTENT_CHANGED,
+          remote.location().host() + " now serves other content than before");
     }
 
     Reason reason() {
@@ -131,7 +140,7 @@ final class SegmentWorker {
           (length != null && !length.equals(remote.lengthBytes()))
               || (tagsIdentify
                   && differs(answer.validator().entityTag(), remote.validator().entityTag()));
-      throw changed ? contentChanged() : rangeIgnored("200");
+      throw changed ? UnusableAnswer.contentChanged(remote) : unusable(Reason.RANGE_IGNORED, "200");
     }
     if (status == 416) {
       ContentRange range = answer.contentRange();
@@ -139,42 +148,47 @@ final class SegmentWorker {
           range != null
               && range.completeLengthBytes() != null
               && !range.completeLengthBytes().equals(remote.lengthBytes());
-      throw changed ? contentChanged() : rangeIgnored("416");
+      throw changed ? UnusableAnswer.contentChanged(remote) : rangeWrong("416");
     }
     if (status != 206) {
       throw RemoteReader.failureOf(answer);
     }
     if (answer.isCoded()) {
-      throw rangeIgnored("coded content");
+      throw rangeWrong("coded content");
     }
     String contentType = answer.field("Content-Type");
     if (contentType != null
         && contentType.toLowerCase(Locale.ROOT).startsWith("multipart/byteranges")) {
-      throw rangeIgnored("several parts");
+      throw rangeWrong("several parts");
     }
     if (answer.field("Content-Range") == null) {
       Long length = answer.contentLengthBytes();
       if (length == null || length != wanted.lengthBytes()) {
-        throw rangeIgnored("206 without Content-Range");
+        throw rangeWrong("206 without Content-Range");
       }
       return wanted.last();
     }
     ContentRange range = answer.contentRange();
     if (range == null || range.range() == null) {
-      throw rangeIgnored("Content-Range: " + answer.field("Content-Range"));
+      throw rangeWrong("Content-Range: " + answer.field("Content-Range"));
     }
     if (range.completeLengthBytes() != null
         && !range.completeLengthBytes().equals(remote.lengthBytes())) {
-      throw contentChanged();
+      throw UnusableAnswer.contentChanged(remote);
     }
     if (range.range().first() != wanted.first() || range.range().last() > wanted.last()) {
-      throw rangeIgnored("Content-Range: " + answer.field("Content-Range"));
+      throw rangeWrong("Content-Range: " + answer.field("Content-Range"));
     }
+    requireSameTag(answer, remote);
+    return range.range().last();
+  }
+
+  /** Without a hash to identify the content, another entity tag means another content. */
+  static void requireSameTag(Answer answer, RemoteFile remote) {
     if (remote.sha256() == null
         && differs(answer.validator().entityTag(), remote.validator().entityTag())) {
-      throw contentChanged();
+      throw UnusableAnswer.contentChanged(remote);
     }
-    return range.range().last();
   }
 
   private void receive(Answer answer, long lastByte) {
@@ -237,15 +251,12 @@ final class SegmentWorker {
     return entityTag != null && other != null && !entityTag.equals(other);
   }
 
-  private UnusableAnswer rangeIgnored(String what) {
-    return new UnusableAnswer(
-        UnusableAnswer.Reason.RANGE_IGNORED,
-        remote.location().host() + " answered a range request with " + what);
+  private UnusableAnswer rangeWrong(String what) {
+    return unusable(Reason.RANGE_WRONG, what);
   }
 
-  private UnusableAnswer contentChanged() {
+  private UnusableAnswer unusable(Reason reason, String what) {
     return new UnusableAnswer(
-        UnusableAnswer.Reason.CONTENT_CHANGED,
-        remote.location().host() + " now serves other content than before");
+        reason, remote.location().host() + " answered a range request with " + what);
   }
 }

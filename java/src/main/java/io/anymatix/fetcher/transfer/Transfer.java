@@ -1,6 +1,8 @@
 package io.anymatix.fetcher.transfer;
 
 import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.content.ByteRange;
+import io.anymatix.fetcher.content.ContentRange;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.Cancellation;
@@ -8,6 +10,7 @@ import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Answer;
+import io.anymatix.fetcher.http.Probe;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
 import io.anymatix.fetcher.http.RetryPolicy;
@@ -15,11 +18,13 @@ import io.anymatix.fetcher.store.Journal.CoveredRange;
 import io.anymatix.fetcher.store.Journal.Identity;
 import io.anymatix.fetcher.store.PartFile;
 import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer;
+import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer.Reason;
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.BlockingQueue;
@@ -29,6 +34,7 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -38,9 +44,10 @@ import org.slf4j.LoggerFactory;
  * Brings a remote file into a part file, and hashes it.
  *
  * <p>Three tiers, with descent from one to the next: ranges over several HTTP/2 connections, where
- * the server offers it; ranges over several HTTP/1.1 connections; one stream. The calling thread
- * coordinates: it alone hands out segments and judges failures, workers post what became of theirs.
- * One object brings one file once.
+ * the server offers it; ranges over several HTTP/1.1 connections; one stream. A stream fills what
+ * is missing, and gives way to ranges once they are honoured, so that no byte is lost on the way
+ * down or up. The calling thread coordinates: it alone hands out segments and judges failures,
+ * workers post what became of theirs. One object brings one file once.
  */
 public final class Transfer {
   private static final Logger log = LoggerFactory.getLogger(Transfer.class);
@@ -74,7 +81,9 @@ public final class Transfer {
   private static final Duration FIRST_REST = Duration.ofSeconds(2);
 
   private static final int MOST_REST_DOUBLINGS = 5;
-  private static final int STREAM_BUFFER_BYTES = 256 * 1024;
+
+  /** What is read again of an earlier attempt's bytes that nothing else identifies. */
+  private static final int CHECKED_BYTES = 64 * 1024;
 
   private final RemoteReader reader;
   private final Supplier<RemoteFile> resolveAgain;
@@ -85,22 +94,31 @@ public final class Transfer {
   private final Cancellation cancellation;
   private final Executor executor;
 
-  private RemoteFile remote;
+  private volatile RemoteFile remote;
   private int resolutions;
   private int fruitlessResolutions;
+  private boolean droppedFoundBytes;
   private boolean startedOver;
+  private boolean keepsChanging;
   private boolean tagsDisagree;
   private boolean sawHttp2;
 
   /**
    * What a transfer ended with.
    *
-   * @param connections connections that were used at a time, at most
+   * @param connections connections that were used at a time, at most; 0 if every byte was there
    * @param http2 whether they spoke HTTP/2
-   * @param startedOver whether the content changed midway and everything was fetched anew
+   * @param startedOver whether bytes that were there were dropped, since the content had changed or
+   *     nothing proved them
    */
   public record Result(
-      long lengthBytes, Sha256 sha256, int connections, boolean http2, boolean startedOver) {}
+      long lengthBytes, Sha256 sha256, int connections, boolean http2, boolean startedOver) {
+
+    /** The same, after bytes of an earlier attempt had turned out to be of no use. */
+    public Result afterStartingOver() {
+      return new Result(lengthBytes, sha256, connections, http2, true);
+    }
+  }
 
   /**
    * Prepares a transfer.
@@ -138,89 +156,180 @@ public final class Transfer {
    * @throws CancelledException at the cancellation; likewise
    */
   public Result run() {
-    boolean inParallel = remote.rangesProven();
     while (true) {
       try {
-        return inParallel ? inRanges() : inOneStream();
+        Long length = remote.lengthBytes();
+        return length == null || length == 0 || keepsChanging ? inOneAnswer() : inSegments(length);
       } catch (UnusableAnswer e) {
-        inParallel = e.reason() != UnusableAnswer.Reason.RANGE_IGNORED && startOver();
+        startOver();
       } catch (RejectedExecutionException e) {
         throw new CancelledException(); // the process is ending
       }
     }
   }
 
-  /** Drops the bytes of another content; returns whether the new one is to be had in ranges. */
-  private boolean startOver() {
+  /** Drops the bytes of another content, and asks the source what it serves now. */
+  private void startOver() {
     part.discard();
     if (startedOver) {
       // It changes all the time: one answer is consistent with itself, two need not be.
-      return false;
+      keepsChanging = true;
+    } else {
+      startedOver = true;
+      remote = askSource();
     }
-    startedOver = true;
-    remote = askSource();
-    return remote.rangesProven();
   }
 
   private Identity identity() {
     return new Identity(remote.validator(), remote.sha256());
   }
 
-  private Result inRanges() {
-    Long length = remote.lengthBytes();
-    if (length == null || length == 0) {
-      return inOneStream();
-    }
-    List<CoveredRange> trusted = part.trusted(length, identity());
+  /** A file of known length: its bytes come in any order, from several answers. */
+  private Result inSegments(long length) {
+    List<CoveredRange> trusted = trusted(length);
     int connections =
         length < Config.PARALLEL_MINIMUM_BYTES
             ? 1
             : (int) Math.min(maxConnections, Math.max(1, length / SMALLEST_SEGMENT_BYTES));
     SegmentTable table = new SegmentTable(length, trusted);
     part.requireSpace(table.missingBytes());
-    part.begin(length, identity(), trusted, connections > 1);
+    part.begin(length, identity(), trusted);
     counters.begin(length - table.missingBytes(), () -> length - table.missingBytes());
     PrefixHasher hasher =
         new PrefixHasher(
             part, length, table::contiguousPrefixBytes, counters, cancellation, executor);
     try {
       int used = new Coordinator(table, length, connections).run();
-      return new Result(length, hasher.await(), used, sawHttp2, startedOver);
+      return new Result(length, hasher.await(), used, sawHttp2, startedOver || droppedFoundBytes);
     } finally {
       hasher.abandon();
     }
   }
 
-  /** Hands out segments to lanes, one connection each, until the table is complete. */
+  /**
+   * The bytes of an earlier attempt that count. Where neither a hash nor a strong validator ties
+   * them to what the server has now, their last block is read again.
+   */
+  private List<CoveredRange> trusted(long length) {
+    boolean foundBytes = part.lengthBytes() > 0;
+    List<CoveredRange> trusted = part.trusted(length, identity());
+    droppedFoundBytes |= foundBytes && trusted.isEmpty();
+    boolean identified = remote.sha256() != null || remote.validator().isStrong();
+    if (trusted.isEmpty() || identified || !remote.rangesProven()) {
+      return trusted;
+    }
+    CoveredRange first = trusted.get(0);
+    ByteRange block =
+        new ByteRange(Math.max(first.first(), first.end() - CHECKED_BYTES), first.end() - 1);
+    boolean same = RetryPolicy.run(() -> isOnDisk(block), cancellation, counters::waiting);
+    if (same) {
+      return trusted;
+    }
+    log.info("{}: what is there is of other content", part.finalPath().getFileName());
+    part.discard();
+    droppedFoundBytes = true;
+    return List.of();
+  }
+
+  /** Whether the server has the same bytes there; an answer that does not tell is no objection. */
+  private boolean isOnDisk(ByteRange block) {
+    try (Answer answer =
+        reader.open(
+            new RemoteRequest(remote.location(), remote.credentials(), block, null),
+            cancellation)) {
+      ContentRange range = answer.contentRange();
+      if (answer.status() != 206 || range == null || !block.equals(range.range())) {
+        return true;
+      }
+      byte[] there = new byte[(int) block.lengthBytes()];
+      int filled = 0;
+      for (int n = 0; n >= 0 && filled < there.length; filled += Math.max(n, 0)) {
+        n = answer.read(there, filled, there.length - filled);
+      }
+      counters.transferredBytes.add(filled);
+      return isOnDisk(there, filled, block.first());
+    }
+  }
+
+  private boolean isOnDisk(byte[] bytes, int length, long position) {
+    ByteBuffer there = ByteBuffer.allocate(length);
+    while (there.hasRemaining()) {
+      if (part.read(there, position + there.position()) < 0) {
+        return false;
+      }
+    }
+    return Arrays.equals(bytes, 0, length, there.array(), 0, length);
+  }
+
+  /**
+   * Fills the table: hands out segments to lanes, one connection each, and where no range is
+   * honoured reads the whole in one stream.
+   */
   private final class Coordinator {
     private final SegmentTable table;
     private final long segmentBytes;
     private final List<Lane> lanes = new ArrayList<>();
     private final BlockingQueue<Lane> finished = new LinkedBlockingQueue<>();
     private final RetryPolicy overload = new RetryPolicy();
-    private boolean rangesHonoured;
+    private final long length;
+    private final int connections;
+
+    /** Why ranges are no longer asked for; null as long as they are. */
+    private volatile @Nullable Reason rangesRefused;
+
+    private int rangesAskedAgain;
+    private final RetryPolicy streamRetry = new RetryPolicy();
+    private long missingBytesBefore;
     private long nextCheckpointNanos = System.nanoTime() + CHECKPOINT_INTERVAL.toNanos();
     private CompletableFuture<Void> checkpoint = CompletableFuture.completedFuture(null);
 
     Coordinator(SegmentTable table, long lengthBytes, int connections) {
       this.table = table;
+      this.length = lengthBytes;
+      this.connections = connections;
+      this.missingBytesBefore = table.missingBytes();
       long wanted =
           Math.min(
               LARGEST_SEGMENT_BYTES,
               Math.max(SMALLEST_SEGMENT_BYTES, lengthBytes / (2L * connections)));
       long piece = part.pieceBytes();
       this.segmentBytes = (wanted + piece - 1) / piece * piece;
-      for (int i = 0; i < connections; i++) {
-        lanes.add(new Lane());
-      }
     }
 
     /** Returns the number of connections that were used. */
     int run() {
-      int used = lanes.size();
+      int used = 0;
+      try {
+        boolean inRanges = remote.rangesProven();
+        while (!table.isComplete()) {
+          used = Math.max(used, inRanges ? connections : 1);
+          if (inRanges) {
+            inRanges();
+          } else {
+            inStream();
+          }
+          inRanges = !inRanges;
+        }
+        return used;
+      } finally {
+        counters.waiting(null, null);
+        leaveInOrder();
+      }
+    }
+
+    /** Fetches segments until all are there, or until no range is honoured any more. */
+    private void inRanges() {
+      if (connections > 1) {
+        part.spread(length);
+      }
+      rangesRefused = null;
+      lanes.clear();
+      for (int i = 0; i < connections; i++) {
+        lanes.add(new Lane());
+      }
       Cancellation.Registration wake = cancellation.onCancel(() -> finished.add(new Lane()));
       try {
-        while (!table.isComplete()) {
+        while (!table.isComplete() && rangesRefused == null) {
           cancellation.throwIfCancelled();
           assign();
           checkpointIfDue();
@@ -229,13 +338,113 @@ public final class Transfer {
             judge(lane, lane.worker);
           }
         }
-        return used;
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
         throw new CancelledException();
       } finally {
         wake.close();
         stop();
+      }
+    }
+
+    /**
+     * Reads the whole and keeps what was missing, while it is asked in the background whether
+     * ranges are honoured by now; ends when they are, or when all is there.
+     */
+    private void inStream() {
+      WholeStream stream = new WholeStream(reader, counters, throttle);
+      while (true) {
+        RangeWatch watch = new RangeWatch();
+        try (watch) {
+          stream.read(remote, false, this::keep, watch.untilHonoured);
+          return;
+        } catch (CancelledException e) {
+          cancellation.throwIfCancelled();
+          return;
+        } catch (FetchException failure) {
+          if (watch.honoured) {
+            return;
+          }
+          if (table.missingBytes() < missingBytesBefore) {
+            streamRetry.succeeded();
+            fruitlessResolutions = 0;
+          }
+          missingBytesBefore = table.missingBytes();
+          pauseAfter(failure, streamRetry);
+        } finally {
+          sawHttp2 |= stream.isHttp2();
+        }
+        if (areRangesHonoured(cancellation)) {
+          return;
+        }
+      }
+    }
+
+    /** Keeps what is missing of a stream's bytes; the others must be what is there already. */
+    private void keep(byte[] buffer, int length, long position) {
+      long checked = position;
+      for (CoveredRange missing : table.missingWithin(position, position + length)) {
+        requireOnDisk(buffer, position, checked, missing.first());
+        int offset = (int) (missing.first() - position);
+        int bytes = (int) (missing.end() - missing.first());
+        part.write(ByteBuffer.wrap(buffer, offset, bytes), missing.first());
+        checked = missing.end();
+      }
+      requireOnDisk(buffer, position, checked, position + length);
+      table.cover(position, position + length);
+      checkpointIfDue();
+    }
+
+    private void requireOnDisk(byte[] buffer, long position, long first, long end) {
+      int from = (int) (first - position);
+      int to = (int) (end - position);
+      if (from < to && !isOnDisk(Arrays.copyOfRange(buffer, from, to), to - from, first)) {
+        throw UnusableAnswer.contentChanged(remote);
+      }
+    }
+
+    /** Whether the server now answers a range with exactly those bytes of the same content. */
+    private boolean areRangesHonoured(Cancellation until) {
+      RemoteFile asked = remote;
+      try {
+        Probe probe =
+            reader.probe(
+                new RemoteRequest(asked.location(), asked.credentials(), null, null), until);
+        Identity now = new Identity(probe.validator(), asked.sha256());
+        return probe.rangesProven()
+            && asked.lengthBytes() != null
+            && asked.lengthBytes().equals(probe.lengthBytes())
+            && now.mayBeSame(new Identity(asked.validator(), asked.sha256()));
+      } catch (FetchException e) {
+        return false;
+      }
+    }
+
+    /** Asks again and again whether ranges are honoured, and ends the stream once they are. */
+    private final class RangeWatch implements AutoCloseable {
+      private final Cancellation untilHonoured = new Cancellation();
+      private final Cancellation.Registration link = cancellation.onCancel(untilHonoured::cancel);
+      private final CompletableFuture<Void> watching =
+          CompletableFuture.runAsync(this::watch, executor);
+      private volatile boolean honoured;
+
+      private void watch() {
+        // Who sends wrong ranges will not learn better; who ignored them may only be cold.
+        boolean mayBeCold = rangesRefused == null || rangesRefused == Reason.RANGE_IGNORED;
+        while (mayBeCold && rangesAskedAgain < WARM_UP_PAUSES.size()) {
+          untilHonoured.sleep(WARM_UP_PAUSES.get(rangesAskedAgain++));
+          if (areRangesHonoured(untilHonoured)) {
+            honoured = true;
+            untilHonoured.cancel();
+          }
+        }
+      }
+
+      @Override
+      public void close() {
+        link.close();
+        untilHonoured.cancel();
+        watching.handle((nothing, error) -> true).join();
       }
     }
 
@@ -264,7 +473,6 @@ public final class Transfer {
       lane.worker = null;
       sawHttp2 |= worker.isHttp2();
       if (broughtBytes) {
-        rangesHonoured = true;
         fruitlessResolutions = 0;
         overload.succeeded();
         lane.succeeded();
@@ -292,15 +500,17 @@ public final class Transfer {
     }
 
     private void judgeUnusable(Lane lane, UnusableAnswer failure) {
-      if (failure.reason() == UnusableAnswer.Reason.CONTENT_CHANGED) {
+      boolean othersWork = lanes.stream().anyMatch(other -> other.worker != null);
+      if (failure.reason() == Reason.CONTENT_CHANGED) {
         judgeChange(lane, failure);
-      } else if (lane.rangesIgnored < WARM_UP_PAUSES.size()) {
-        lane.waitFor(WARM_UP_PAUSES.get(lane.rangesIgnored++), failure.getMessage());
-      } else if (rangesHonoured && lanes.size() > 1) {
+      } else if (!othersWork) {
+        log.info("{}: {}", part.finalPath().getFileName(), failure.getMessage());
+        rangesRefused = failure.reason();
+      } else if (lane.rangesRefused < WARM_UP_PAUSES.size()) {
+        lane.waitFor(WARM_UP_PAUSES.get(lane.rangesRefused++), failure.getMessage());
+      } else {
         // Some node of theirs does not know ranges; the others go on without this connection.
         lanes.remove(lane);
-      } else {
-        throw failure;
       }
     }
 
@@ -414,8 +624,6 @@ public final class Transfer {
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
-      counters.waiting(null, null);
-      leaveInOrder();
     }
 
     /** What is there is claimed for the next attempt; a part without a byte is nothing to keep. */
@@ -439,7 +647,7 @@ public final class Transfer {
       private @Nullable SegmentWorker worker;
       private @Nullable Throwable failure;
       private int resolution;
-      private int rangesIgnored;
+      private int rangesRefused;
       private int rests;
       private int fruitless;
       private long readyNanos = System.nanoTime();
@@ -466,7 +674,7 @@ public final class Transfer {
       /** Something arrived: earlier failures no longer count. */
       void succeeded() {
         retry.succeeded();
-        rangesIgnored = 0;
+        rangesRefused = 0;
         rests = 0;
         fruitless = 0;
       }
@@ -487,106 +695,55 @@ public final class Transfer {
     }
   }
 
-  /** The whole representation in one answer: for servers without ranges, or of unknown length. */
-  private Result inOneStream() {
+  /** Content of unknown length, or that changes all the time: only one answer fits together. */
+  private Result inOneAnswer() {
+    WholeStream stream = new WholeStream(reader, counters, throttle);
     RetryPolicy retry = new RetryPolicy();
     while (true) {
       part.discard();
       if (remote.lengthBytes() != null) {
         part.requireSpace(remote.lengthBytes());
       }
-      try (Answer answer =
-          reader.openSuccessful(
-              new RemoteRequest(remote.location(), remote.credentials(), null, null),
-              cancellation)) {
-        sawHttp2 |= answer.isHttp2();
-        return receiveAll(answer);
+      MessageDigest digest = Sha256.newDigest();
+      AtomicLong received = new AtomicLong();
+      counters.begin(0, received::get);
+      try {
+        long length =
+            stream.read(
+                remote,
+                keepsChanging,
+                (buffer, bytes, position) -> {
+                  part.write(ByteBuffer.wrap(buffer, 0, bytes), position);
+                  digest.update(buffer, 0, bytes);
+                  received.set(position + bytes);
+                  counters.hashed(position + bytes);
+                },
+                cancellation);
+        sawHttp2 |= stream.isHttp2();
+        return new Result(
+            length, Sha256.finish(digest), 1, sawHttp2, startedOver || droppedFoundBytes);
       } catch (FetchException failure) {
-        cancellation.throwIfCancelled();
-        counters.retries.incrementAndGet();
-        if (isExpiredLink(failure)) {
-          resolve();
-          continue;
-        }
-        Duration pause = retry.pauseAfter(failure);
-        if (pause == null) {
-          throw told(failure);
-        }
-        counters.waiting(failure.getMessage(), Instant.now().plus(pause));
-        cancellation.sleep(pause);
-        counters.waiting(null, null);
+        pauseAfter(failure, retry);
       }
     }
   }
 
-  private Result receiveAll(Answer answer) {
-    if (answer.isCoded()) {
-      throw FetchException.because(
-              FailureKind.SERVER,
-              remote.location().host()
-                  + " sent compressed content although none was asked for; its length proves"
-                  + " nothing.")
-          .status(answer.status())
-          .url(remote.location().redacted())
-          .build();
+  /** Waits as long as is due after a failed stream; throws what is final. */
+  private void pauseAfter(FetchException failure, RetryPolicy retry) {
+    cancellation.throwIfCancelled();
+    log.debug("{}: {}", part.finalPath().getFileName(), failure.getMessage());
+    counters.retries.incrementAndGet();
+    if (isExpiredLink(failure)) {
+      resolve();
+      return;
     }
-    Long stated = answer.contentLengthBytes();
-    Long known = remote.lengthBytes();
-    if (stated != null && known != null && !stated.equals(known) && !startedOver) {
-      throw contentChanged();
+    Duration pause = retry.pauseAfter(failure);
+    if (pause == null) {
+      throw told(failure);
     }
-    Long promised = stated != null ? stated : known;
-    MessageDigest digest = Sha256.newDigest();
-    byte[] buffer = new byte[STREAM_BUFFER_BYTES];
-    long[] received = {0};
-    counters.begin(0, () -> received[0]);
-    counters.connections.incrementAndGet();
-    try {
-      while (true) {
-        int n = answer.read(buffer, 0, throttle.chunkBytes(buffer.length));
-        if (n < 0) {
-          break;
-        }
-        counters.transferredBytes.add(n);
-        throttle.received(n, cancellation);
-        part.write(ByteBuffer.wrap(buffer, 0, n), received[0]);
-        digest.update(buffer, 0, n);
-        received[0] += n;
-        counters.hashed(received[0]);
-        if (promised != null && received[0] > promised) {
-          throw wrongLength(promised, "more");
-        }
-      }
-    } finally {
-      counters.connections.decrementAndGet();
-    }
-    if (promised != null && received[0] < promised) {
-      throw FetchException.because(
-              FailureKind.NETWORK,
-              "The connection to "
-                  + remote.location().host()
-                  + " ended after "
-                  + received[0]
-                  + " of "
-                  + promised
-                  + " bytes.")
-          .url(remote.location().redacted())
-          .build();
-    }
-    return new Result(received[0], Sha256.finish(digest), 1, answer.isHttp2(), startedOver);
-  }
-
-  private FetchException wrongLength(long promised, String moreOrLess) {
-    return FetchException.because(
-            FailureKind.INTEGRITY,
-            remote.location().host()
-                + " sent "
-                + moreOrLess
-                + " than the "
-                + promised
-                + " bytes that it promised.")
-        .url(remote.location().redacted())
-        .build();
+    counters.waiting(failure.getMessage(), Instant.now().plus(pause));
+    cancellation.sleep(pause);
+    counters.waiting(null, null);
   }
 
   /** A signed address answers 401 or 403 once it has expired; the source may give a new one. */
@@ -601,7 +758,7 @@ public final class Transfer {
     Long lengthBefore = remote.lengthBytes();
     remote = askSource();
     if (!Objects.equals(remote.lengthBytes(), lengthBefore) || !identity().mayBeSame(before)) {
-      throw contentChanged();
+      throw UnusableAnswer.contentChanged(remote);
     }
   }
 
@@ -609,12 +766,6 @@ public final class Transfer {
     resolutions++;
     fruitlessResolutions++;
     return RetryPolicy.run(resolveAgain, cancellation, counters::waiting);
-  }
-
-  private UnusableAnswer contentChanged() {
-    return new UnusableAnswer(
-        UnusableAnswer.Reason.CONTENT_CHANGED,
-        remote.location().host() + " now serves other content than before");
   }
 
   /** A failure that ends the transfer, told with what was reached. */

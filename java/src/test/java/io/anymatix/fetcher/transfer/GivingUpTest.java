@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
-import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Fault;
@@ -48,14 +47,6 @@ class GivingUpTest {
   void stop() {
     bench.close();
     server.close();
-  }
-
-  @Test
-  void aServerThatForgetsItsRangesEndsInOneStream() throws Exception {
-    String url = server.serve("/m.bin", SMALL).when(Request.from(2), Fault.ignoresRanges()).url();
-    FetchResult result = bench.fetch(url);
-    Bench.assertHolds(SMALL, result);
-    assertEquals(7, result.retries() + 1, "asked again after 1, 2, 3, 5 and 8 s, then one stream");
   }
 
   @Test

@@ -1,0 +1,137 @@
+package io.anymatix.fetcher.transfer;
+
+import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.Answer;
+import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RemoteRequest;
+import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a whole representation in one answer, on the calling thread: for servers without ranges,
+ * and for content of unknown length.
+ */
+final class WholeStream {
+  private static final int BUFFER_BYTES = 256 * 1024;
+
+  private final RemoteReader reader;
+  private final Counters counters;
+  private final Throttle throttle;
+  private boolean http2;
+
+  /** Takes bytes in the order of the representation, from its first one on. */
+  @FunctionalInterface
+  interface Sink {
+    /** Takes the first {@code length} bytes of {@code buffer}, which begin at {@code position}. */
+    void accept(byte[] buffer, int length, long position);
+  }
+
+  WholeStream(RemoteReader reader, Counters counters, Throttle throttle) {
+    this.reader = reader;
+    this.counters = counters;
+    this.throttle = throttle;
+  }
+
+  /** Whether an answer came over HTTP/2. */
+  boolean isHttp2() {
+    return http2;
+  }
+
+  /**
+   * Reads one answer to its end.
+   *
+   * @param asItComes whether another representation than the source described is taken, too
+   * @return the length of the content, in bytes
+   * @throws FetchException if the exchange failed, also if the answer ended early or was too long
+   * @throws UnusableAnswer if it is another representation than the source described
+   */
+  long read(RemoteFile remote, boolean asItComes, Sink sink, Cancellation cancellation) {
+    RemoteRequest request = new RemoteRequest(remote.location(), remote.credentials(), null, null);
+    counters.connections.incrementAndGet();
+    try (Answer answer = reader.openSuccessful(request, cancellation)) {
+      http2 |= answer.isHttp2();
+      if (!asItComes) {
+        SegmentWorker.requireSameTag(answer, remote);
+      }
+      return receive(answer, promised(answer, remote, asItComes), remote, sink, cancellation);
+    } finally {
+      counters.connections.decrementAndGet();
+    }
+  }
+
+  /** The length that the answer must have; null if nobody knows. */
+  private static @Nullable Long promised(Answer answer, RemoteFile remote, boolean asItComes) {
+    if (answer.isCoded()) {
+      throw FetchException.because(
+              FailureKind.SERVER,
+              remote.location().host()
+                  + " sent compressed content although none was asked for; its length proves"
+                  + " nothing.")
+          .status(answer.status())
+          .url(remote.location().redacted())
+          .build();
+    }
+    Long stated = answer.contentLengthBytes();
+    Long known = remote.lengthBytes();
+    if (stated != null && known != null && !stated.equals(known) && !asItComes) {
+      throw UnusableAnswer.contentChanged(remote);
+    }
+    return stated != null ? stated : known;
+  }
+
+  private long receive(
+      Answer answer,
+      @Nullable Long promisedBytes,
+      RemoteFile remote,
+      Sink sink,
+      Cancellation cancellation) {
+    byte[] buffer = new byte[BUFFER_BYTES];
+    long position = 0;
+    while (true) {
+      int n = answer.read(buffer, 0, throttle.chunkBytes(buffer.length));
+      if (n < 0) {
+        break;
+      }
+      counters.transferredBytes.add(n);
+      throttle.received(n, cancellation);
+      if (promisedBytes != null && position + n > promisedBytes) {
+        throw tooLong(promisedBytes, remote);
+      }
+      sink.accept(buffer, n, position);
+      position += n;
+    }
+    if (promisedBytes != null && position < promisedBytes) {
+      throw endedEarly(position, promisedBytes, remote);
+    }
+    return position;
+  }
+
+  private static FetchException tooLong(long promisedBytes, RemoteFile remote) {
+    return FetchException.because(
+            FailureKind.INTEGRITY,
+            remote.location().host()
+                + " sent more than the "
+                + promisedBytes
+                + " bytes that it promised.")
+        .url(remote.location().redacted())
+        .build();
+  }
+
+  private static FetchException endedEarly(
+      long receivedBytes, long promisedBytes, RemoteFile remote) {
+    return FetchException.because(
+            FailureKind.NETWORK,
+            "The connection to "
+                + remote.location().host()
+                + " ended after "
+                + receivedBytes
+                + " of "
+                + promisedBytes
+                + " bytes.")
+        .url(remote.location().redacted())
+        .build();
+  }
+}
