@@ -1,6 +1,7 @@
 package io.anymatix.fetcher.cli;
 
 import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.config.HomeFolder;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -123,7 +124,8 @@ final class OwnerOptions {
         connections(env),
         rate.isEmpty() || rate.equals("0") ? null : bytesPerSecond(rate),
         stallTimeout(env),
-        offline || env.isOn("ANYMATIX_OFFLINE"));
+        offline || env.isOn("ANYMATIX_OFFLINE"),
+        HomeFolder.of(environment));
   }
 
   private Map<String, List<Path>> folderTable() {

@@ -22,6 +22,7 @@ import org.jspecify.annotations.Nullable;
  * @param maxBytesPerSecond limit for all transfers together; null is no limit
  * @param stallTimeout a connection that is silent this long is dropped
  * @param offline whether nothing is requested
+ * @param home where state is kept from one process to the next; null keeps none
  */
 public record Config(
     @Nullable Path modelsDir,
@@ -36,7 +37,8 @@ public record Config(
     int maxConnections,
     @Nullable Long maxBytesPerSecond,
     Duration stallTimeout,
-    boolean offline) {
+    boolean offline,
+    @Nullable HomeFolder home) {
 
   /**
    * Files below this length, in bytes, take one connection: a second one costs more than it wins.
@@ -64,6 +66,7 @@ public record Config(
         DEFAULT_CONNECTIONS,
         null,
         DEFAULT_STALL_TIMEOUT,
-        false);
+        false,
+        null);
   }
 }

@@ -188,7 +188,8 @@ class GoldenStoreTest {
                   Config.DEFAULT_CONNECTIONS,
                   null,
                   Duration.ofSeconds(20),
-                  false));
+                  false,
+                  null));
       Map<String, List<String>> folders = new LinkedHashMap<>();
       for (Map.Entry<String, JsonNode> folder : GOLDEN.get("folders").properties()) {
         List<String> paths = new ArrayList<>();

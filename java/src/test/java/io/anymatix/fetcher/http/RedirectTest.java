@@ -33,7 +33,8 @@ class RedirectTest {
           16,
           null,
           Config.DEFAULT_STALL_TIMEOUT,
-          false);
+          false,
+          null);
   private static final Content CONTENT = Content.random(51, 10_000);
 
   @ParameterizedTest

@@ -56,7 +56,8 @@ final class Bench implements AutoCloseable {
         Config.DEFAULT_CONNECTIONS,
         null,
         stallTimeout,
-        false);
+        false,
+        null);
   }
 
   Fetcher fetcher() {
