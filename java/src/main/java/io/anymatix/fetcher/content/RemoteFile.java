@@ -5,7 +5,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A file at a source, resolved to the address that its bytes come from.
+ * A file at a source, resolved to the address that its bytes come from. A source starts with what
+ * the probe of an address told, and adds what it knows itself with the {@code with…} methods.
  *
  * @param source name of the source
  * @param location the address after all redirects; often signed and short-lived
@@ -30,4 +31,69 @@ public record RemoteFile(
     Validator validator,
     @Nullable Sha256 sha256,
     @Nullable String contentDisposition,
-    @Nullable JsonNode metadata) {}
+    @Nullable JsonNode metadata) {
+
+  /** The same with a length, for a server that does not tell it itself. */
+  public RemoteFile withLengthBytes(long statedBytes) {
+    return new RemoteFile(
+        source,
+        location,
+        credentials,
+        statedBytes,
+        rangesProven,
+        rangeEvidence,
+        httpVersion,
+        validator,
+        sha256,
+        contentDisposition,
+        metadata);
+  }
+
+  /** The same with the hash that the source states; null for none. */
+  public RemoteFile withSha256(@Nullable Sha256 stated) {
+    return new RemoteFile(
+        source,
+        location,
+        credentials,
+        lengthBytes,
+        rangesProven,
+        rangeEvidence,
+        httpVersion,
+        validator,
+        stated,
+        contentDisposition,
+        metadata);
+  }
+
+  /** The same with the field that names the file; null for none. */
+  public RemoteFile withContentDisposition(@Nullable String field) {
+    return new RemoteFile(
+        source,
+        location,
+        credentials,
+        lengthBytes,
+        rangesProven,
+        rangeEvidence,
+        httpVersion,
+        validator,
+        sha256,
+        field,
+        metadata);
+  }
+
+  /** The same with what the source tells about the model; null for nothing. */
+  public RemoteFile withMetadata(@Nullable JsonNode told) {
+    return new RemoteFile(
+        source,
+        location,
+        credentials,
+        lengthBytes,
+        rangesProven,
+        rangeEvidence,
+        httpVersion,
+        validator,
+        sha256,
+        contentDisposition,
+        told);
+  }
+}

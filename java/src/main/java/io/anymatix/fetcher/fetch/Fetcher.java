@@ -86,9 +86,18 @@ public final class Fetcher implements AutoCloseable {
       @Nullable String plainName) {}
 
   public Fetcher(Config config) {
+    this(config, System.getenv());
+  }
+
+  /**
+   * Prepares to fetch.
+   *
+   * @param environment where users keep what sites want to know of them, such as access tokens
+   */
+  public Fetcher(Config config, Map<String, String> environment) {
     this.config = config;
     this.reader = new RemoteReader(config);
-    this.credentials = new Credentials(System.getenv());
+    this.credentials = new Credentials(environment);
     this.sources = new Sources(reader, credentials);
     this.folders = new ModelFolders(config.modelsDir(), config.folders(), List.of());
     this.options =

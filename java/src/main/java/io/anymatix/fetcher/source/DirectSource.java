@@ -36,7 +36,7 @@ final class DirectSource implements Source {
         probe.url(),
         sameOrigin ? request.credentials() : Map.of(),
         probe.lengthBytes(),
-        probe.rangesProven() && probe.lengthBytes() != null,
+        probe.rangesProven(),
         probe.rangeEvidence(),
         probe.httpVersion(),
         probe.validator(),

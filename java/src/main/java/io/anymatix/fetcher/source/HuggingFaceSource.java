@@ -55,28 +55,17 @@ final class HuggingFaceSource implements Source {
     RemoteRequest request = new RemoteRequest(url, fields, null, null);
     Probe probe = reader.probe(request, cancellation);
     RemoteFile file = DirectSource.described("huggingface", request, probe);
-    Sha256 sha256 = null;
-    Long lengthBytes = file.lengthBytes();
     for (Map<String, String> hop : hubAnswers(probe)) {
       Sha256 linked = linkedSha256(hop.get("x-linked-etag"));
-      sha256 = sha256 == null ? linked : sha256;
+      if (file.sha256() == null) {
+        file = file.withSha256(linked);
+      }
       String size = hop.get("x-linked-size");
-      if (lengthBytes == null && size != null && size.matches("\\d{1,18}")) {
-        lengthBytes = Long.valueOf(size);
+      if (file.lengthBytes() == null && size != null && size.matches("\\d{1,18}")) {
+        file = file.withLengthBytes(Long.parseLong(size));
       }
     }
-    return new RemoteFile(
-        file.source(),
-        file.location(),
-        file.credentials(),
-        lengthBytes,
-        probe.rangesProven() && lengthBytes != null,
-        file.rangeEvidence(),
-        file.httpVersion(),
-        file.validator(),
-        sha256,
-        file.contentDisposition(),
-        null);
+    return file;
   }
 
   /** The header fields of every answer that came from the hub itself. */

@@ -79,7 +79,8 @@ public final class SignedLinks {
         });
   }
 
-  private synchronized String sign(String location) {
+  /** The location with a new signature, for a resolver that is no {@link ByteRangeServer}. */
+  public synchronized String sign(String location) {
     int signature = links.size() + 1;
     links.put(signature, new Link());
     return location + (location.indexOf('?') < 0 ? "?" : "&") + "signature=" + signature;

@@ -2,6 +2,7 @@ package io.anymatix.fetcher.testing;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -28,11 +29,14 @@ public final class TestCertificates {
   private static final Map<List<String>, TestCertificates> MADE = new ConcurrentHashMap<>();
 
   private final Path caFile;
+  private final Path serverKeys;
   private final SSLContext serverContext;
   private final SSLContext clientContext;
 
-  private TestCertificates(Path caFile, SSLContext serverContext, SSLContext clientContext) {
+  private TestCertificates(
+      Path caFile, Path serverKeys, SSLContext serverContext, SSLContext clientContext) {
     this.caFile = caFile;
+    this.serverKeys = serverKeys;
     this.serverContext = serverContext;
     this.clientContext = clientContext;
   }
@@ -46,6 +50,16 @@ public final class TestCertificates {
   /** The authority's certificate as a PEM file, for {@code --ca-file}. */
   public Path caFile() {
     return caFile;
+  }
+
+  /** A PKCS#12 store with the server certificate alone, for servers that read one. */
+  public Path serverKeys() {
+    return serverKeys;
+  }
+
+  /** What opens {@link #serverKeys} and the key in it. */
+  public static String password() {
+    return new String(PASSWORD);
   }
 
   /** For servers: presents the server certificate. */
@@ -63,7 +77,8 @@ public final class TestCertificates {
       Path folder = Files.createTempDirectory("test-certificates");
       Path store = folder.resolve("keys.p12");
       Path caFile = folder.resolve("ca.pem");
-      for (Path each : List.of(folder, store, caFile)) {
+      Path serverKeys = folder.resolve("server.p12");
+      for (Path each : List.of(folder, store, caFile, serverKeys)) {
         each.toFile().deleteOnExit();
       }
       StringBuilder subject = new StringBuilder("san=ip:127.0.0.1,dns:localhost");
@@ -78,7 +93,11 @@ public final class TestCertificates {
       Certificate authority = keys.getCertificate("ca");
       Files.write(caFile, pem(authority));
       keys.deleteEntry("ca");
-      return new TestCertificates(caFile, serverContext(keys), clientContext(authority));
+      try (OutputStream out = Files.newOutputStream(serverKeys)) {
+        keys.store(out, PASSWORD);
+      }
+      return new TestCertificates(
+          caFile, serverKeys, serverContext(keys), clientContext(authority));
     } catch (IOException | GeneralSecurityException e) {
       throw new IllegalStateException("no certificates for " + names, e);
     }
