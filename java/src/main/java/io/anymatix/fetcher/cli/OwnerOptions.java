@@ -111,21 +111,23 @@ final class OwnerOptions {
     LogSetup.setLevel(logLevel != null ? logLevel : env.text("ANYMATIX_LOG_LEVEL", "info"));
     Path models = modelsDir != null ? modelsDir : env.path("ANYMATIX_MODELS_DIR");
     String rate = limitRate != null ? limitRate : env.text("ANYMATIX_LIMIT_RATE", "");
-    return new Config(
-        models == null ? null : models.toAbsolutePath().normalize(),
-        folderTable(),
-        typedByOwner || allowHttp || env.isOn("ANYMATIX_ALLOW_HTTP"),
-        typedByOwner || allowPrivateHosts || env.isOn("ANYMATIX_ALLOW_PRIVATE_HOSTS"),
-        allowedHosts.isEmpty() ? env.list("ANYMATIX_ALLOWED_HOSTS") : allowedHosts,
-        connectTo.isEmpty() ? env.list("ANYMATIX_CONNECT_TO") : connectTo,
-        caFile != null ? caFile : certificates(env),
-        acceptAnyContent || env.isOn("ANYMATIX_ACCEPT_ANY_CONTENT"),
-        refusePickle || env.isOn("ANYMATIX_REFUSE_PICKLE"),
-        connections(env),
-        rate.isEmpty() || rate.equals("0") ? null : bytesPerSecond(rate),
-        stallTimeout(env),
-        offline || env.isOn("ANYMATIX_OFFLINE"),
-        HomeFolder.of(environment));
+    return Config.builder()
+        .modelsDir(models == null ? null : models.toAbsolutePath().normalize())
+        .folders(folderTable())
+        .allowHttp(typedByOwner || allowHttp || env.isOn("ANYMATIX_ALLOW_HTTP"))
+        .allowPrivateHosts(
+            typedByOwner || allowPrivateHosts || env.isOn("ANYMATIX_ALLOW_PRIVATE_HOSTS"))
+        .allowedHosts(allowedHosts.isEmpty() ? env.list("ANYMATIX_ALLOWED_HOSTS") : allowedHosts)
+        .connectTo(connectTo.isEmpty() ? env.list("ANYMATIX_CONNECT_TO") : connectTo)
+        .caFile(caFile != null ? caFile : certificates(env))
+        .acceptAnyContent(acceptAnyContent || env.isOn("ANYMATIX_ACCEPT_ANY_CONTENT"))
+        .refusePickle(refusePickle || env.isOn("ANYMATIX_REFUSE_PICKLE"))
+        .maxConnections(connections(env))
+        .maxBytesPerSecond(rate.isEmpty() || rate.equals("0") ? null : bytesPerSecond(rate))
+        .stallTimeout(stallTimeout(env))
+        .offline(offline || env.isOn("ANYMATIX_OFFLINE"))
+        .home(HomeFolder.of(environment))
+        .build();
   }
 
   private Map<String, List<Path>> folderTable() {

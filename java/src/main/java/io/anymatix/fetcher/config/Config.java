@@ -51,22 +51,116 @@ public record Config(
   /** Silence that ends a connection unless the owner says otherwise. */
   public static final Duration DEFAULT_STALL_TIMEOUT = Duration.ofSeconds(20);
 
-  /** The settings of a process that was started without any: https to public hosts only. */
-  public static Config defaults() {
-    return new Config(
-        null,
-        Map.of(),
-        false,
-        false,
-        List.of(),
-        List.of(),
-        null,
-        false,
-        false,
-        DEFAULT_CONNECTIONS,
-        null,
-        DEFAULT_STALL_TIMEOUT,
-        false,
-        null);
+  /** Starts from the settings of a process without any: https to public hosts only. */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /** Gathers settings; each method is named after the component that it sets. */
+  public static final class Builder {
+    private @Nullable Path modelsDir;
+    private Map<String, List<Path>> folders = Map.of();
+    private boolean allowHttp;
+    private boolean allowPrivateHosts;
+    private List<String> allowedHosts = List.of();
+    private List<String> connectTo = List.of();
+    private @Nullable Path caFile;
+    private boolean acceptAnyContent;
+    private boolean refusePickle;
+    private int maxConnections = DEFAULT_CONNECTIONS;
+    private @Nullable Long maxBytesPerSecond;
+    private Duration stallTimeout = DEFAULT_STALL_TIMEOUT;
+    private boolean offline;
+    private @Nullable HomeFolder home;
+
+    private Builder() {}
+
+    public Builder modelsDir(@Nullable Path modelsDir) {
+      this.modelsDir = modelsDir;
+      return this;
+    }
+
+    public Builder folders(Map<String, List<Path>> folders) {
+      this.folders = folders;
+      return this;
+    }
+
+    public Builder allowHttp(boolean allowHttp) {
+      this.allowHttp = allowHttp;
+      return this;
+    }
+
+    public Builder allowPrivateHosts(boolean allowPrivateHosts) {
+      this.allowPrivateHosts = allowPrivateHosts;
+      return this;
+    }
+
+    public Builder allowedHosts(List<String> allowedHosts) {
+      this.allowedHosts = allowedHosts;
+      return this;
+    }
+
+    public Builder connectTo(List<String> connectTo) {
+      this.connectTo = connectTo;
+      return this;
+    }
+
+    public Builder caFile(@Nullable Path caFile) {
+      this.caFile = caFile;
+      return this;
+    }
+
+    public Builder acceptAnyContent(boolean acceptAnyContent) {
+      this.acceptAnyContent = acceptAnyContent;
+      return this;
+    }
+
+    public Builder refusePickle(boolean refusePickle) {
+      this.refusePickle = refusePickle;
+      return this;
+    }
+
+    public Builder maxConnections(int maxConnections) {
+      this.maxConnections = maxConnections;
+      return this;
+    }
+
+    public Builder maxBytesPerSecond(@Nullable Long maxBytesPerSecond) {
+      this.maxBytesPerSecond = maxBytesPerSecond;
+      return this;
+    }
+
+    public Builder stallTimeout(Duration stallTimeout) {
+      this.stallTimeout = stallTimeout;
+      return this;
+    }
+
+    public Builder offline(boolean offline) {
+      this.offline = offline;
+      return this;
+    }
+
+    public Builder home(@Nullable HomeFolder home) {
+      this.home = home;
+      return this;
+    }
+
+    public Config build() {
+      return new Config(
+          modelsDir,
+          folders,
+          allowHttp,
+          allowPrivateHosts,
+          allowedHosts,
+          connectTo,
+          caFile,
+          acceptAnyContent,
+          refusePickle,
+          maxConnections,
+          maxBytesPerSecond,
+          stallTimeout,
+          offline,
+          home);
+    }
   }
 }

@@ -21,7 +21,6 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -175,21 +174,11 @@ class GoldenStoreTest {
       Path models = Files.createDirectory(base.resolve("models"));
       fetcher =
           new Fetcher(
-              new Config(
-                  null,
-                  Map.of(),
-                  false,
-                  false,
-                  List.of(),
-                  List.of("::127.0.0.1:" + server.port()),
-                  server.certificate(),
-                  true,
-                  false,
-                  Config.DEFAULT_CONNECTIONS,
-                  null,
-                  Duration.ofSeconds(20),
-                  false,
-                  null));
+              Config.builder()
+                  .connectTo(List.of("::127.0.0.1:" + server.port()))
+                  .caFile(server.certificate())
+                  .acceptAnyContent(true)
+                  .build());
       Map<String, List<String>> folders = new LinkedHashMap<>();
       for (Map.Entry<String, JsonNode> folder : GOLDEN.get("folders").properties()) {
         List<String> paths = new ArrayList<>();

@@ -52,7 +52,7 @@ class VolumeNeedsTest {
   }
 
   private Fetcher fetcher() {
-    Fetcher fetcher = new Fetcher(Config.defaults());
+    Fetcher fetcher = new Fetcher(Config.builder().build());
     fetcher.setRoots(new Fetcher.RootsRequest(models.toString(), null, null));
     return fetcher;
   }

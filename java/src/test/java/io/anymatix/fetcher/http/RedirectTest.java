@@ -11,7 +11,6 @@ import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Reply;
-import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -20,21 +19,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Who hears credentials on the way to a file. */
 class RedirectTest {
   private static final Config CONFIG =
-      new Config(
-          null,
-          Map.of(),
-          true,
-          true,
-          List.of(),
-          List.of(),
-          null,
-          true,
-          false,
-          16,
-          null,
-          Config.DEFAULT_STALL_TIMEOUT,
-          false,
-          null);
+      Config.builder().allowHttp(true).allowPrivateHosts(true).acceptAnyContent(true).build();
   private static final Content CONTENT = Content.random(51, 10_000);
 
   @ParameterizedTest

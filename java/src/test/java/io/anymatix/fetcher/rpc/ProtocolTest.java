@@ -27,7 +27,7 @@ class ProtocolTest {
 
   @BeforeEach
   void startServer() throws IOException {
-    Fetcher fetcher = new Fetcher(Config.defaults());
+    Fetcher fetcher = new Fetcher(Config.builder().build());
     peer = Peer.of(RpcMethods.class, new FetcherMethods(fetcher, "1.2.3"));
   }
 

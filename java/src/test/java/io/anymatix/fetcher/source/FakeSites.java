@@ -103,20 +103,13 @@ final class FakeSites implements AutoCloseable {
     List<String> connectTo = new ArrayList<>();
     siteHosts.forEach(host -> connectTo.add(host + ":443:127.0.0.1:" + site.httpsPort()));
     storageHosts.forEach(host -> connectTo.add(host + ":443:127.0.0.1:" + storage.port()));
-    return new Config(
-        folder,
-        Map.of(),
-        false,
-        false,
-        List.of(),
-        connectTo,
-        certificates.caFile(),
-        false,
-        false,
-        8,
-        null,
-        Duration.ofSeconds(10),
-        false);
+    return Config.builder()
+        .modelsDir(folder)
+        .connectTo(connectTo)
+        .caFile(certificates.caFile())
+        .maxConnections(8)
+        .stallTimeout(Duration.ofSeconds(10))
+        .build();
   }
 
   @Override

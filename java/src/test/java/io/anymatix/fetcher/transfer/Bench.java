@@ -16,7 +16,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -43,21 +42,15 @@ final class Bench implements AutoCloseable {
 
   private static Config config(
       Path folder, Duration stallTimeout, @Nullable Path caFile, List<String> connectTo) {
-    return new Config(
-        folder,
-        Map.of(),
-        true,
-        true,
-        List.of(),
-        connectTo,
-        caFile,
-        true,
-        false,
-        Config.DEFAULT_CONNECTIONS,
-        null,
-        stallTimeout,
-        false,
-        null);
+    return Config.builder()
+        .modelsDir(folder)
+        .allowHttp(true)
+        .allowPrivateHosts(true)
+        .connectTo(connectTo)
+        .caFile(caFile)
+        .acceptAnyContent(true)
+        .stallTimeout(stallTimeout)
+        .build();
   }
 
   Fetcher fetcher() {
