@@ -2,6 +2,7 @@ package io.anymatix.fetcher.transfer;
 
 import static io.anymatix.fetcher.testing.Content.MIB;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.anymatix.fetcher.failure.CancelledException;
@@ -18,10 +19,15 @@ import io.anymatix.fetcher.testing.Request;
 import io.anymatix.fetcher.testing.SignedLinks;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.Objects;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -96,14 +102,11 @@ class FaultyServerTest {
     assertTrue(refused >= 12 && refused <= 40, refused + " requests were refused");
   }
 
-  @Test
-  void aWaitThatTheServerAsksForIsKeptAndShown() throws Exception {
-    String url =
-        server
-            .serve("/m.bin", SMALL)
-            .when(
-                Request.nth(2), Fault.replies(Reply.status(429).retryAfter(Duration.ofSeconds(2))))
-            .url();
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("waysToAskForAWait")
+  void aWaitThatTheServerAsksForIsKeptAndShown(String way, Reply refusal, Duration atLeast)
+      throws Exception {
+    String url = server.serve("/m.bin", SMALL).when(Request.nth(2), Fault.replies(refusal)).url();
     Download download = new Download();
     long startedNanos = System.nanoTime();
     CompletableFuture<FetchResult> running = bench.start(url, download);
@@ -113,9 +116,40 @@ class FaultyServerTest {
       shown = download.snapshot();
     }
     assertEquals(Progress.Phase.WAITING, shown.phase());
-    assertTrue(String.valueOf(shown.reason()).contains("429"), String.valueOf(shown.reason()));
+    String reason = String.valueOf(shown.reason());
+    assertTrue(reason.contains(String.valueOf(refusal.status())), reason);
     Bench.assertHolds(SMALL, Bench.result(running));
-    assertTrue(System.nanoTime() - startedNanos >= 2_000_000_000L, "it did not wait");
+    assertTrue(System.nanoTime() - startedNanos >= atLeast.toNanos(), "it did not wait");
+  }
+
+  static Stream<Arguments> waysToAskForAWait() {
+    Duration wait = Duration.ofSeconds(2);
+    return Stream.of(
+        Arguments.of("429, seconds", Reply.status(429).retryAfter(wait), wait),
+        Arguments.of("503, seconds", Reply.status(503).retryAfter(wait), wait),
+        Arguments.of(
+            "429, RateLimit",
+            Reply.status(429).header("RateLimit", "\"resolvers\";r=0;t=2"),
+            wait));
+  }
+
+  @Test
+  void aWaitUntilADateEndsAtThatDate() throws Exception {
+    AtomicReference<@Nullable Instant> until = new AtomicReference<>();
+    String url =
+        server
+            .serve("/m.bin", SMALL)
+            .when(
+                Request.nth(2),
+                Fault.replies(
+                    request -> {
+                      Instant date = Instant.now().truncatedTo(ChronoUnit.SECONDS).plusSeconds(3);
+                      until.set(date);
+                      return Reply.status(503).retryAfter(date);
+                    }))
+            .url();
+    Bench.assertHolds(SMALL, bench.fetch(url));
+    assertFalse(Instant.now().isBefore(Objects.requireNonNull(until.get())), "it did not wait");
   }
 
   @Test
@@ -219,6 +253,25 @@ class FaultyServerTest {
     Bench.assertHolds(LARGE, result);
     assertEquals(1, never.arrivals());
     assertTrue(seconds < 8, seconds + " s although only one connection was frozen");
+  }
+
+  @Test
+  void aSlowConnectionIsLeftLittleToDo() throws Exception {
+    server.limitRatePerConnection(8 * MIB);
+    String url =
+        server.serve("/m.bin", LARGE).when(Request.nth(5), Fault.limitsRate(400_000)).url();
+    Bench.assertHolds(LARGE, bench.fetch(url, 8, new Download()));
+    Request slow =
+        server.requests().stream().filter(r -> r.number() == 5).findFirst().orElseThrow();
+    assertTrue(slow.responseBodyBytes() < MIB, slow.responseBodyBytes() + " bytes came slowly");
+  }
+
+  @Test
+  void aServerIsAskedWithGetAndForIdentityAlone() throws Exception {
+    bench.fetch(server.serve("/m.bin", LARGE).url());
+    assertTrue(server.requests().stream().noneMatch(Request.withMethod("HEAD")));
+    assertTrue(
+        server.requests().stream().allMatch(r -> "identity".equals(r.header("Accept-Encoding"))));
   }
 
   @Test

@@ -129,6 +129,30 @@ class SegmentTableTest {
     assertEquals(10, taken(table, MIB).position());
   }
 
+  @ParameterizedTest
+  @ValueSource(longs = {1, 2, 3, 4, 5})
+  void aStreamFindsExactlyTheBytesThatNobodyBrought(long seed) {
+    Random random = new Random(seed);
+    int length = 1 + random.nextInt(5000);
+    SegmentTable table = new SegmentTable(length, List.of());
+    BitSet there = new BitSet(length);
+    for (int step = 0; step < 200; step++) {
+      int first = random.nextInt(length);
+      int end = Math.min(length, first + 1 + random.nextInt(300));
+      BitSet missing = new BitSet(length);
+      table
+          .missingWithin(first, end)
+          .forEach(range -> missing.set((int) range.first(), (int) range.end()));
+      BitSet expected = new BitSet(length);
+      expected.set(first, end);
+      expected.andNot(there);
+      assertEquals(expected, missing, "seed " + seed + ", step " + step);
+      table.cover(first, end);
+      there.set(first, end);
+      assertEquals(length - there.cardinality(), table.missingBytes(), "seed " + seed);
+    }
+  }
+
   private static Segment taken(SegmentTable table, long gridBytes) {
     Segment segment = table.take(gridBytes, 0);
     assertNotNull(segment);
