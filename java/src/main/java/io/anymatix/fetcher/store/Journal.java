@@ -245,10 +245,28 @@ public final class Journal implements AutoCloseable {
     head.put("boot_id", bootId);
     String text = PythonJson.writeLine(head);
     text = text.substring(0, text.length() - 1) + WRITTEN_KEY;
-    writtenOffset = text.length();
+    boolean hasFormer = channel != null;
     closeChannel();
-    AtomicFile.replace(path, text + slots(0, written.length) + "]}", forced);
-    channel = FileChannel.open(path, StandardOpenOption.WRITE);
+    try {
+      AtomicFile.replace(path, text + slots(0, written.length) + "]}", forced);
+      writtenOffset = text.length();
+      channel = FileChannel.open(path, StandardOpenOption.WRITE);
+    } catch (IOException e) {
+      // On a full disk there may be no room for the new file; the former one still takes notes.
+      if (hasFormer) {
+        goOnWithFormer(e);
+      }
+      throw e;
+    }
+  }
+
+  private void goOnWithFormer(IOException reason) {
+    try {
+      channel = FileChannel.open(path, StandardOpenOption.WRITE);
+      overwrite(0, written.length);
+    } catch (IOException e) {
+      reason.addSuppressed(e);
+    }
   }
 
   private void overwrite(int fromPiece, int toPiece) throws IOException {

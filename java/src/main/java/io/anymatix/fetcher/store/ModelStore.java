@@ -45,6 +45,8 @@ public final class ModelStore {
   private static final List<String> WORKING_SUFFIXES =
       List.of(".part", ".part.complete", ".part.segments", ".part.segments.tmp", ".part.part");
 
+  private final SpaceLedger space = new SpaceLedger();
+
   /**
    * A stored file as a caller sees it.
    *
@@ -234,7 +236,7 @@ public final class ModelStore {
     } catch (IOException e) {
       throw StorageFailures.of(e, place.target());
     }
-    return PartFile.open(finalPath, patience, cancellation, listener);
+    return PartFile.open(finalPath, space, patience, cancellation, listener);
   }
 
   /**

@@ -55,13 +55,15 @@ public final class PartFile implements AutoCloseable {
   private final Path finalPath;
   private final Path path;
   private final FileChannel channel;
+  private final SpaceLedger.Reservation space;
   private @Nullable Journal journal;
   private boolean released;
 
-  private PartFile(Path finalPath, FileChannel channel) {
+  private PartFile(Path finalPath, FileChannel channel, SpaceLedger ledger) {
     this.finalPath = finalPath;
     this.path = partOf(finalPath);
     this.channel = channel;
+    this.space = ledger.reserve(finalPath, 0);
   }
 
   /** Hears that another process holds the part. */
@@ -79,13 +81,17 @@ public final class PartFile implements AutoCloseable {
    *     written
    */
   static PartFile open(
-      Path finalPath, Duration patience, Cancellation cancellation, HeldListener listener) {
+      Path finalPath,
+      SpaceLedger ledger,
+      Duration patience,
+      Cancellation cancellation,
+      HeldListener listener) {
     Path path = partOf(finalPath);
     Instant until = Instant.now().plus(patience);
     boolean told = false;
     while (true) {
       cancellation.throwIfCancelled();
-      PartFile part = HELD.add(path) ? tryOpen(finalPath, path) : null;
+      PartFile part = HELD.add(path) ? tryOpen(finalPath, path, ledger) : null;
       if (part != null) {
         return part;
       }
@@ -107,7 +113,7 @@ public final class PartFile implements AutoCloseable {
   }
 
   /** The part, locked; or null, and no longer marked as held, if another process has it. */
-  private static @Nullable PartFile tryOpen(Path finalPath, Path path) {
+  private static @Nullable PartFile tryOpen(Path finalPath, Path path, SpaceLedger ledger) {
     FileChannel channel = null;
     boolean ours = false;
     try {
@@ -117,7 +123,7 @@ public final class PartFile implements AutoCloseable {
       // The former holder may have published the file between our look and our lock: then the
       // name is gone or another's, and what we hold is the finished model.
       ours = before != null && lock(channel) && before.equals(key(path));
-      return ours ? new PartFile(finalPath, channel) : null;
+      return ours ? new PartFile(finalPath, channel, ledger) : null;
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
     } finally {
@@ -288,8 +294,15 @@ public final class PartFile implements AutoCloseable {
   /** Gives the file its full length: from now on writes may come at any offset. */
   public void spread(long lengthBytes) {
     try {
-      if (channel.size() < lengthBytes) {
+      long addedBytes = lengthBytes - channel.size();
+      if (addedBytes > 0) {
+        Long freeBefore = StorageFailures.freeBytes(path);
         channel.write(ByteBuffer.wrap(new byte[1]), lengthBytes - 1);
+        Long freeAfter = StorageFailures.freeBytes(path);
+        // A file system that knows no holes takes the space at once.
+        if (freeBefore != null && freeAfter != null && freeBefore - freeAfter > addedBytes / 2) {
+          space.written(addedBytes);
+        }
       }
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
@@ -297,15 +310,13 @@ public final class PartFile implements AutoCloseable {
   }
 
   /**
-   * Checks, before a byte is written, that the volume can take what is still to come.
+   * Checks, before a byte is written, that the volume can take what is still to come beside what
+   * other downloads will write there, and reserves it until the part is closed.
    *
    * @throws FetchException {@code diskFull} with the numbers
    */
   public void requireSpace(long neededBytes) {
-    Long free = StorageFailures.freeBytes(path);
-    if (free != null && free < neededBytes) {
-      throw StorageFailures.diskFull(path, neededBytes, null);
-    }
+    space.require(neededBytes);
   }
 
   /** Length of the journal's pieces, in bytes: what starts at a piece is claimed at once. */
@@ -331,14 +342,16 @@ public final class PartFile implements AutoCloseable {
     long position = offset;
     try {
       while (source.hasRemaining()) {
-        position += channel.write(source, position);
+        int count = channel.write(source, position);
+        space.written(count);
+        position += count;
       }
       Journal running = journal;
       if (running != null) {
         running.written(offset, position);
       }
     } catch (IOException e) {
-      throw StorageFailures.of(e, path);
+      throw StorageFailures.of(e, path, space.bytesToCome());
     }
   }
 
@@ -418,6 +431,7 @@ public final class PartFile implements AutoCloseable {
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
     } finally {
+      space.close();
       if (!released) {
         released = true;
         HELD.remove(path);

@@ -1,12 +1,14 @@
 package io.anymatix.fetcher.store;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.content.Validator;
 import io.anymatix.fetcher.store.Journal.CoveredRange;
 import io.anymatix.fetcher.store.Journal.Identity;
+import io.anymatix.fetcher.testing.SmallVolume;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -85,6 +87,20 @@ class JournalTest {
     assertEquals(List.of(new CoveredRange(0, 4 * MIB)), trusted());
     anotherBoot();
     assertEquals(List.of(new CoveredRange(0, MIB)), trusted());
+  }
+
+  @Test
+  void aCheckpointThatTheVolumeRefusesLosesNoNote() throws IOException {
+    try (SmallVolume volume = SmallVolume.mount(folder, "size=1m,nr_inodes=2");
+        Journal journal =
+            Journal.start(volume.root().resolve("j"), 4 * MIB, IDENTITY, List.of(), false)) {
+      path = volume.root().resolve("j");
+      journal.written(0, MIB);
+      assertThrows(
+          IOException.class, () -> journal.checkpoint(List.of(new CoveredRange(0, 2 * MIB))));
+      journal.written(2 * MIB, 3 * MIB);
+      assertEquals(List.of(new CoveredRange(0, 3 * MIB)), trusted());
+    }
   }
 
   @Test
