@@ -94,6 +94,7 @@ public final class ByteRangeServer implements AutoCloseable {
   private volatile @Nullable Pipe sharedPipe;
   private volatile long bytesPerSecondOfConnection;
   private volatile Duration pauseOnConnect = Duration.ZERO;
+  private volatile int sendBufferBytes;
 
   private ByteRangeServer(@Nullable SSLContext tls) throws IOException {
     this.tls = tls;
@@ -170,6 +171,14 @@ public final class ByteRangeServer implements AutoCloseable {
   /** Limits the bodies of each connection accepted from now on to this rate. */
   public void limitRatePerConnection(long bytesPerSecond) {
     bytesPerSecondOfConnection = bytesPerSecond;
+  }
+
+  /**
+   * Lets the system hold about this much that the client's has not acknowledged, on each connection
+   * accepted from now on: what counts as sent has then all but arrived.
+   */
+  public void limitSendBuffer(int bytes) {
+    sendBufferBytes = bytes;
   }
 
   /** Lets each new connection wait before the server reads (with TLS: shakes hands) on it. */
@@ -484,6 +493,9 @@ public final class ByteRangeServer implements AutoCloseable {
     private void serve() {
       try {
         rawSocket.setTcpNoDelay(true);
+        if (sendBufferBytes > 0) {
+          rawSocket.setSendBufferSize(sendBufferBytes);
+        }
         await(new Answer.Wait(null, pauseOnConnect));
         open();
         int count = 0;

@@ -65,6 +65,9 @@ public final class Http2RangeServer implements AutoCloseable {
   private static final Duration PATIENCE = Duration.ofSeconds(30);
   private static final int BUFFER_BYTES = 64 * 1024;
 
+  /** Little enough that what counts as sent has all but arrived. */
+  private static final int SEND_BUFFER_BYTES = 32 * 1024;
+
   private final HttpAsyncServer server;
   private final int port;
   private final Content content;
@@ -104,7 +107,11 @@ public final class Http2RangeServer implements AutoCloseable {
             .setVersionPolicy(HttpVersionPolicy.FORCE_HTTP_2)
             .setTlsStrategy(new H2ServerTlsStrategy(tls))
             .setIOReactorConfig(
-                IOReactorConfig.custom().setIoThreadCount(2).setTcpNoDelay(true).build())
+                IOReactorConfig.custom()
+                    .setIoThreadCount(2)
+                    .setTcpNoDelay(true)
+                    .setSndBufSize(SEND_BUFFER_BYTES)
+                    .build())
             .setH2Config(
                 H2Config.custom()
                     .setMaxConcurrentStreams(maxConcurrentStreams)

@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -87,9 +88,9 @@ class FullVolumeTest {
       Path filler = volume.fillUpTo(0);
       FetchException failure = Bench.failure(running, FetchException.class, PATIENCE);
       assertEquals(FailureKind.DISK_FULL, failure.kind());
-      long neededBytes = (Long) failure.facts().get("neededBytes");
+      long neededBytes = fact(failure, "neededBytes");
       assertTrue(neededBytes > 0 && neededBytes <= 10 * MIB + 77, neededBytes + " bytes");
-      assertTrue((Long) failure.facts().get("freeBytes") < MIB, failure.facts().toString());
+      assertTrue(fact(failure, "freeBytes") < MIB, failure.facts().toString());
       assertTrue(
           String.valueOf(failure.getMessage()).startsWith("No space left on device for m_"),
           failure.getMessage());
@@ -113,7 +114,7 @@ class FullVolumeTest {
         Bench bench = Bench.on(volume.root(), STALL_TIMEOUT)) {
       FetchException failure = bench.failure(resource.url());
       assertEquals(FailureKind.DISK_FULL, failure.kind());
-      assertTrue((Long) failure.facts().get("freeBytes") < MIB, failure.facts().toString());
+      assertTrue(fact(failure, "freeBytes") < MIB, failure.facts().toString());
     }
   }
 
@@ -136,7 +137,7 @@ class FullVolumeTest {
       FetchException failure = bench.failure(second.url());
       assertEquals(FailureKind.DISK_FULL, failure.kind());
       assertEquals(CONTENT.lengthBytes(), failure.facts().get("neededBytes"));
-      long freeBytes = (Long) failure.facts().get("freeBytes");
+      long freeBytes = fact(failure, "freeBytes");
       assertTrue(freeBytes > CONTENT.lengthBytes(), freeBytes + " bytes are free");
       assertEquals(CONTENT.lengthBytes() - 16 * 300_000, failure.facts().get("reservedBytes"));
       assertTrue(
@@ -181,7 +182,7 @@ class FullVolumeTest {
       assertTrue(
           String.valueOf(failure.getMessage()).contains("the volume can hold no more files"),
           failure.getMessage());
-      assertTrue((Long) failure.facts().get("freeBytes") > 40 * MIB, failure.facts().toString());
+      assertTrue(fact(failure, "freeBytes") > 40 * MIB, failure.facts().toString());
     }
   }
 
@@ -203,6 +204,10 @@ class FullVolumeTest {
       assertEquals(3 * MIB, result.bytesReused());
       Bench.assertHolds(CONTENT, result);
     }
+  }
+
+  private static long fact(FetchException failure, String name) {
+    return ((Number) Objects.requireNonNull(failure.facts().get(name), name)).longValue();
   }
 
   private static List<String> ranges(List<Request> requests) {
