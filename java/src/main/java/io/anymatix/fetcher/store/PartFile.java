@@ -57,12 +57,15 @@ public final class PartFile implements AutoCloseable {
   private final FileChannel channel;
   private final SpaceLedger.Reservation space;
   private @Nullable Journal journal;
+  private final Object key;
+  private boolean published;
   private boolean released;
 
-  private PartFile(Path finalPath, FileChannel channel, SpaceLedger ledger) {
+  private PartFile(Path finalPath, FileChannel channel, Object key, SpaceLedger ledger) {
     this.finalPath = finalPath;
     this.path = partOf(finalPath);
     this.channel = channel;
+    this.key = key;
     this.space = ledger.reserve(finalPath, 0);
   }
 
@@ -122,8 +125,11 @@ public final class PartFile implements AutoCloseable {
       channel = openChannel(path);
       // The former holder may have published the file between our look and our lock: then the
       // name is gone or another's, and what we hold is the finished model.
-      ours = before != null && lock(channel) && before.equals(key(path));
-      return ours ? new PartFile(finalPath, channel, ledger) : null;
+      if (before == null || !lock(channel) || !before.equals(key(path))) {
+        return null;
+      }
+      ours = true;
+      return new PartFile(finalPath, channel, before, ledger);
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
     } finally {
@@ -331,9 +337,25 @@ public final class PartFile implements AutoCloseable {
       closeJournal();
       Files.deleteIfExists(journalOf(finalPath));
       Files.deleteIfExists(completionNote(finalPath));
+      requireUnpublished();
       channel.truncate(0);
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
+    }
+  }
+
+  /**
+   * Where locks are not kept, another process may have given this very file its final name: then
+   * nothing of it may be taken away any more.
+   */
+  private void requireUnpublished() throws IOException {
+    if (key.equals(key(finalPath))) {
+      throw FetchException.because(
+              FailureKind.BUSY,
+              "Another process has completed " + finalPath.getFileName() + " meanwhile.")
+          .hint("Run again: the file is there.")
+          .fact("path", finalPath.toString())
+          .build();
     }
   }
 
@@ -388,17 +410,29 @@ public final class PartFile implements AutoCloseable {
 
   /**
    * Gives the complete part its final name: data forced, completion noted, renamed. The sidecar
-   * file that follows is the commit mark; until it is there the note says how to write it.
+   * file that follows is the commit mark; until it is there the note says how to write it. The lock
+   * is kept until {@link #close}, so that whoever waits for it finds the sidecar file.
    */
   void publish(long lengthBytes, Sha256 sha256, Sidecar sidecar) {
     try {
       channel.force(true);
       writeCompletionNote(lengthBytes, sha256, sidecar);
       closeJournal();
-      channel.close();
-      AtomicFile.publish(path, finalPath);
+      rename();
+      published = true;
     } catch (IOException e) {
       throw StorageFailures.of(e, finalPath);
+    }
+  }
+
+  private void rename() throws IOException {
+    try {
+      AtomicFile.publish(path, finalPath);
+    } catch (NoSuchFileException e) {
+      // Whoever finds our completion note may finish this for us, and may have done so just now.
+      if (!key.equals(key(finalPath))) {
+        throw e;
+      }
     }
   }
 
@@ -422,7 +456,7 @@ public final class PartFile implements AutoCloseable {
   @Override
   public void close() {
     try {
-      if (channel.isOpen() && channel.size() == 0) {
+      if (channel.isOpen() && !published && channel.size() == 0) {
         delete();
         return;
       }

@@ -11,8 +11,11 @@ import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.testing.Content;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -141,6 +144,55 @@ class ModelStoreTest {
   }
 
   @Test
+  void aPublishThatAnotherProcessFinishesMeanwhileSucceeds() throws Exception {
+    try (PartFile part = completePart()) {
+      Files.move(part.path(), part.finalPath());
+      ModelStore.Stored stored = store.publish(part, origin(URL), MODEL.lengthBytes(), HASH);
+      assertEquals(Optional.of(HASH), stored.provenSha256());
+      assertTrue(Files.exists(stored.sidecarPath()));
+    }
+    assertEquals(2, Sidecar.list(place.target()).size(), "the model and its sidecar file");
+  }
+
+  @Test
+  void aPartThatIsGoneIsNotTakenForPublished() throws Exception {
+    try (PartFile part = completePart()) {
+      Files.delete(part.path());
+      MODEL.writeTo(part.finalPath(), MODEL.lengthBytes());
+      assertThrows(
+          FetchException.class, () -> store.publish(part, origin(URL), MODEL.lengthBytes(), HASH));
+    }
+  }
+
+  @Test
+  void aFileThatAnotherProcessHasPublishedIsNotCutOff() throws Exception {
+    try (PartFile part = completePart()) {
+      Files.move(part.path(), part.finalPath());
+      FetchException failure = assertThrows(FetchException.class, part::discard);
+      assertEquals(FailureKind.BUSY, failure.kind());
+      assertEquals(-1, MODEL.mismatch(part.finalPath()));
+    }
+  }
+
+  @Test
+  void theLockIsKeptUntilTheSidecarFileIsWritten() throws Exception {
+    try (PartFile part = completePart()) {
+      store.publish(part, origin(URL), MODEL.lengthBytes(), HASH);
+      try (FileChannel other = FileChannel.open(part.finalPath(), StandardOpenOption.WRITE)) {
+        assertThrows(OverlappingFileLockException.class, other::tryLock);
+      }
+    }
+  }
+
+  private PartFile completePart() {
+    PartFile part =
+        store.openPart(
+            origin(URL).name(), place, Duration.ofSeconds(1), new Cancellation(), until -> {});
+    part.write(ByteBuffer.wrap(MODEL.bytes()), 0);
+    return part;
+  }
+
+  @Test
   void whatAnotherWriterNotedInASidecarFileIsKept() throws Exception {
     ModelStore.Stored stored = adoptCopy();
     String text = Files.readString(stored.sidecarPath());
@@ -157,14 +209,18 @@ class ModelStoreTest {
   }
 
   private Optional<ModelStore.Stored> adopt(String url) {
-    ModelStore.Key key = ModelStore.Key.of(url, null);
     return store.adopt(
-        new ModelStore.Origin(key, ModelFileName.of(null, key.effective()), HASH, null),
+        origin(url),
         HASH,
         MODEL.lengthBytes(),
         place,
         List.of(root.resolve("elsewhere")),
         new Cancellation(),
         bytes -> {});
+  }
+
+  private static ModelStore.Origin origin(String url) {
+    ModelStore.Key key = ModelStore.Key.of(url, null);
+    return new ModelStore.Origin(key, ModelFileName.of(null, key.effective()), HASH, null);
   }
 }
