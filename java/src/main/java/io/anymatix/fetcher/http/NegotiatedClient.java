@@ -157,6 +157,9 @@ final class NegotiatedClient implements AutoCloseable {
     private @Nullable Exception failure;
     private volatile @Nullable Future<?> future;
 
+    /** Set and called by the reactor's thread. */
+    private @Nullable FutureCallback<Void> whenComplete;
+
     private final FutureCallback<Void> ended =
         new FutureCallback<>() {
           @Override
@@ -220,7 +223,13 @@ final class NegotiatedClient implements AutoCloseable {
         complete = entityDetails == null;
         lock.notifyAll();
       }
-      resultCallback.completed(null);
+      if (entityDetails == null) {
+        resultCallback.completed(null);
+      } else {
+        // Not before the end of the content: the client cancels an exchange whose result is there
+        // before it has finished starting it, which an answer on a reused connection can be.
+        whenComplete = resultCallback;
+      }
     }
 
     @Override
@@ -260,6 +269,10 @@ final class NegotiatedClient implements AutoCloseable {
       synchronized (lock) {
         complete = true;
         lock.notifyAll();
+      }
+      FutureCallback<Void> callback = whenComplete;
+      if (callback != null) {
+        callback.completed(null);
       }
     }
 
