@@ -79,14 +79,19 @@ public final class FetchException extends RuntimeException {
     if (this.redactedUrl != null) {
       return this;
     }
-    Builder builder = because(kind, String.valueOf(getMessage()));
+    return retold(kind, String.valueOf(getMessage())).url(redactedUrl).build();
+  }
+
+  /** Starts the same failure with all its facts, as somebody understands it who knows more. */
+  public Builder retold(FailureKind kind, String message) {
+    Builder builder = because(kind, message);
     builder.status = status;
     builder.redactedUrl = redactedUrl;
     builder.hint = hint;
     builder.retryAfter = retryAfter;
     builder.facts.putAll(facts);
     builder.cause = getCause();
-    return builder.build();
+    return builder;
   }
 
   /** Collects the facts of one failure. */

@@ -17,6 +17,7 @@ import io.anymatix.fetcher.fetch.Progress.Phase;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.source.Credentials;
+import io.anymatix.fetcher.source.HubSettings;
 import io.anymatix.fetcher.source.Sources;
 import io.anymatix.fetcher.store.ContentCheck;
 import io.anymatix.fetcher.store.ModelFileName;
@@ -32,6 +33,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
@@ -62,6 +64,7 @@ public final class Fetcher implements AutoCloseable {
   private static final int MOST_CONNECTIONS = 64;
 
   private final Config config;
+  private final HubSettings hub;
   private final RemoteReader reader;
   private final Credentials credentials;
   private final Sources sources;
@@ -96,9 +99,10 @@ public final class Fetcher implements AutoCloseable {
    */
   public Fetcher(Config config, Map<String, String> environment) {
     this.config = config;
-    this.reader = new RemoteReader(config);
-    this.credentials = new Credentials(environment);
-    this.sources = new Sources(reader, credentials);
+    this.hub = HubSettings.of(environment);
+    this.reader = new RemoteReader(config, Set.of(hub.endpoint()));
+    this.credentials = new Credentials(environment, hub);
+    this.sources = new Sources(reader, credentials, hub);
     this.folders = new ModelFolders(config.modelsDir(), config.folders(), List.of());
     this.options =
         new Options(
@@ -388,7 +392,10 @@ public final class Fetcher implements AutoCloseable {
 
   private Transfer.Result transfer(Order order, Work work, RemoteFile remote, PartFile part) {
     Integer asked = order.request().connections();
-    int connections = Math.min(MOST_CONNECTIONS, asked != null ? asked : options.maxConnections());
+    int connections =
+        Math.min(
+            Sources.maxConnections(remote.source()),
+            asked != null ? asked : options.maxConnections());
     return new Transfer(
             reader,
             remote,

@@ -4,9 +4,12 @@ import io.anymatix.fetcher.content.ContentRange;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.Validator;
 import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -131,6 +134,28 @@ public final class Answer implements AutoCloseable {
     } catch (IOException e) {
       throw StatusKinds.ofBrokenContent(e, url);
     }
+  }
+
+  /**
+   * Reads a content that is short by its nature, such as a page or an API's answer, as UTF-8.
+   *
+   * @throws FetchException {@code server} if it is longer than {@code mostBytes}; as {@link #read}
+   */
+  public String text(int mostBytes) {
+    byte[] buffer = new byte[8192];
+    ByteArrayOutputStream text = new ByteArrayOutputStream();
+    for (int n = read(buffer, 0, buffer.length); n >= 0; n = read(buffer, 0, buffer.length)) {
+      text.write(buffer, 0, n);
+      if (text.size() > mostBytes) {
+        throw FetchException.because(
+                FailureKind.SERVER,
+                url.host() + " answered with more than " + mostBytes + " bytes of text.")
+            .status(status)
+            .url(url.redacted())
+            .build();
+      }
+    }
+    return text.toString(StandardCharsets.UTF_8);
   }
 
   /** Whether more content can be read without waiting for the network. */

@@ -12,6 +12,7 @@ import java.net.UnknownHostException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.hc.client5.http.DnsResolver;
@@ -22,15 +23,18 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>{@link #check} judges a url before every hop; as the clients' resolver this class judges each
  * address after the one look-up whose result is connected to, so that a name cannot change its mind
- * in between. Addresses that the owner gave as {@code --connect-to} are exempt.
+ * in between. Addresses that the owner gave as {@code --connect-to}, and origins that he named
+ * otherwise, are exempt.
  */
 final class NetworkPolicy implements DnsResolver {
   private final boolean allowHttp;
   private final boolean allowPrivateHosts;
   private final List<String> allowedHosts;
   private final List<ConnectTo> connectTo;
+  private final Set<HttpUrl> trusted;
 
-  NetworkPolicy(Config config) {
+  NetworkPolicy(Config config, Set<HttpUrl> trusted) {
+    this.trusted = Set.copyOf(trusted);
     this.allowHttp = config.allowHttp();
     this.allowPrivateHosts = config.allowPrivateHosts();
     this.allowedHosts = config.allowedHosts();
@@ -43,7 +47,10 @@ final class NetworkPolicy implements DnsResolver {
    * @throws FetchException {@code policy}
    */
   void check(HttpUrl url) {
-    if (!url.isHttps() && !allowHttp && target(url.host(), url.port()) == null) {
+    if (!url.isHttps()
+        && !allowHttp
+        && target(url.host(), url.port()) == null
+        && trusted.stream().noneMatch(url::sameOrigin)) {
       throw FetchException.because(
               FailureKind.POLICY, "Plain http is not allowed here; " + url.host() + " was refused.")
           .url(url.redacted())
@@ -74,7 +81,8 @@ final class NetworkPolicy implements DnsResolver {
       int actualPort = rule.toPort() < 0 ? port : rule.toPort();
       return withPort(InetAddress.getAllByName(actualHost), actualPort);
     }
-    return withPort(resolve(host), port);
+    boolean isTrusted = trusted.stream().anyMatch(t -> t.host().equals(host) && t.port() == port);
+    return withPort(isTrusted ? InetAddress.getAllByName(host) : resolve(host), port);
   }
 
   @Override

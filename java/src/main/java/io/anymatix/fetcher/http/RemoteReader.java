@@ -17,6 +17,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import javax.net.ssl.SSLContext;
 import org.apache.hc.client5.http.classic.methods.HttpUriRequestBase;
 import org.apache.hc.client5.http.config.ConnectionConfig;
@@ -75,7 +76,17 @@ public final class RemoteReader implements AutoCloseable {
   private @Nullable NegotiatedClient negotiated;
 
   public RemoteReader(Config config) {
-    this.policy = new NetworkPolicy(config);
+    this(config, Set.of());
+  }
+
+  /**
+   * Prepares to read.
+   *
+   * @param trusted origins that the owner named in another way than by {@code config}: plain http
+   *     and private addresses are allowed there
+   */
+  public RemoteReader(Config config, Set<HttpUrl> trusted) {
+    this.policy = new NetworkPolicy(config, trusted);
     this.tls = Trust.context(config.caFile());
     this.silence = config.stallTimeout();
     Timeout socketTimeout = Timeout.of(silence);
@@ -182,11 +193,21 @@ public final class RemoteReader implements AutoCloseable {
    * @throws FetchException if there is no answer, or none that describes a representation
    */
   public Probe probe(RemoteRequest request, Cancellation cancellation) {
+    return probe(request, cancellation, RemoteReader::failureOf);
+  }
+
+  /**
+   * The same for a site that says in its own way why it refuses.
+   *
+   * @param refusal makes the failure of an answer that describes no representation
+   */
+  public Probe probe(
+      RemoteRequest request, Cancellation cancellation, Function<Answer, FetchException> refusal) {
     RemoteRequest firstByte = request.withRange(new ByteRange(0, 0)).withIfRange(null);
     try (Answer answer = open(firstByte, cancellation)) {
       Probe probe = Probe.of(answer);
       if (probe == null) {
-        throw StatusKinds.ofStatus(answer);
+        throw refusal.apply(answer);
       }
       drainIfShort(answer);
       return probe;

@@ -3,6 +3,8 @@ package io.anymatix.fetcher.source;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.http.RetryPolicy;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** One site that serves models: which urls are its, and where their bytes are. */
@@ -17,6 +19,17 @@ interface Source {
    * @throws io.anymatix.fetcher.failure.FetchException as the site's answer means
    */
   RemoteFile resolve(Wanted wanted, Cancellation cancellation);
+
+  /**
+   * The files that a link stands for; empty if it stands for one file, or nobody can tell.
+   *
+   * @param listener hears of waits that the site asks for
+   * @throws io.anymatix.fetcher.failure.FetchException as the site's answer means
+   */
+  default List<ListedFile> expand(
+      Wanted wanted, RetryPolicy.WaitListener listener, Cancellation cancellation) {
+    return List.of();
+  }
 
   /**
    * What a caller wants.

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.github.tomakehurst.wiremock.client.ResponseDefinitionBuilder;
 import com.github.tomakehurst.wiremock.verification.LoggedRequest;
+import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FailureKind;
@@ -30,9 +31,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiFunction;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -185,14 +188,23 @@ abstract class SourceContract {
     }
   }
 
-  /** The failure of asking the source alone, without a wait and another attempt. */
-  final FetchException resolveFailure(String url) {
-    try (RemoteReader reader = new RemoteReader(sites.config(folder))) {
-      Sources sources = new Sources(reader, new Credentials(TOKENS));
-      return assertThrows(
-          FetchException.class,
-          () -> sources.resolve(url, EffectiveUrl.of(url, null).text(), null, new Cancellation()));
+  /** Works with the sources alone: no wait and no second attempt, unless they make one. */
+  final <T> T ask(Map<String, String> environment, BiFunction<Sources, Cancellation, T> question) {
+    HubSettings hub = HubSettings.of(environment);
+    try (RemoteReader reader = new RemoteReader(sites.config(folder), Set.of(hub.endpoint()))) {
+      Credentials credentials = new Credentials(environment, hub);
+      return question.apply(new Sources(reader, credentials, hub), new Cancellation());
     }
+  }
+
+  /** Asks the source where the bytes of a link are. */
+  final RemoteFile resolve(String url, @Nullable String auth, Map<String, String> environment) {
+    String effectiveUrl = EffectiveUrl.of(url, auth).text();
+    return ask(environment, (sources, c) -> sources.resolve(url, effectiveUrl, auth, c));
+  }
+
+  final FetchException resolveFailure(String url) {
+    return assertThrows(FetchException.class, () -> resolve(url, null, TOKENS));
   }
 
   static void assertHolds(Content content, FetchResult result) throws Exception {
