@@ -14,9 +14,7 @@ import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Gate;
 import io.anymatix.fetcher.testing.SidecarProcess;
 import io.anymatix.fetcher.testing.TestCertificates;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -132,7 +130,8 @@ class SidecarProcessIT {
             "sha256": "%s",
             "verification": "sha256",
             "verified_size": %3$d
-        }"""
+        }\
+        """
             .formatted(url, storedName, content.lengthBytes(), content.sha256()),
         Files.readString(sidecarFile));
     assertEquals(Set.of(storedName, urlHash + ".json"), Set.copyOf(filesBelow(models)));
@@ -251,11 +250,7 @@ class SidecarProcessIT {
         assertEquals(0, sidecar.awaitExit(END_LIMIT), sidecar::stderr);
         assertEquals(List.of(), sidecar.strayOutput());
       }
-      assertIncomplete();
-      server.limitRate(UNLIMITED_BYTES_PER_SECOND);
-      try (SidecarProcess sidecar = start("--allow-http", "--allow-private-hosts")) {
-        assertResumes(fetch(sidecar, url), content);
-      }
+      resumesWithSixteenConnections(server, url, content);
     }
   }
 
@@ -272,52 +267,66 @@ class SidecarProcessIT {
         sidecar.kill9();
         sidecar.awaitExit(END_LIMIT);
       }
-      assertIncomplete();
-      server.limitRate(UNLIMITED_BYTES_PER_SECOND);
-      try (SidecarProcess sidecar = start("--allow-http", "--allow-private-hosts")) {
-        assertResumes(fetch(sidecar, url), content);
-      }
+      resumesWithSixteenConnections(server, url, content);
     }
   }
 
   @Test
   @DisabledOnOs(value = OS.WINDOWS, disabledReason = "needs a POSIX shell")
-  void theProcessEndsWithItsParentAlthoughSomebodyHoldsThePipe() throws Exception {
-    // The shell is the parent; this JVM holds the other end of the pipe and never closes it.
-    Process parent =
-        new ProcessBuilder(
-                "sh",
-                "-c",
-                "exec 3<&0; \"$@\" <&3 & wait",
-                "sh",
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Duser.home=" + home,
-                "-jar",
-                Path.of("target", "anymatix-fetcher.jar").toAbsolutePath().toString(),
-                "serve")
-            .redirectError(ProcessBuilder.Redirect.DISCARD)
-            .start();
-    List<ProcessHandle> children = List.of();
-    try (BufferedReader answers =
-        new BufferedReader(
-            new InputStreamReader(parent.getInputStream(), StandardCharsets.UTF_8))) {
-      parent
-          .getOutputStream()
-          .write(
-              "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n"
-                  .getBytes(StandardCharsets.UTF_8));
-      parent.getOutputStream().flush();
-      String answer = answers.readLine();
-      assertTrue(answer != null && answer.contains("pong"), answer);
-      children = parent.descendants().toList();
-      assertEquals(1, children.size(), "processes below the shell");
-      ProcessHandle child = children.get(0);
-      parent.toHandle().destroyForcibly();
-      assertNotNull(child.onExit().get(END_LIMIT.toSeconds(), TimeUnit.SECONDS));
-      assertFalse(child.isAlive());
-    } finally {
-      children.forEach(ProcessHandle::destroyForcibly);
-      parent.destroyForcibly();
+  void theProcessEndsWithItsParentInTheMiddleAlthoughSomebodyHoldsThePipe() throws Exception {
+    try (ByteRangeServer server = ByteRangeServer.start()) {
+      Content content = Content.safetensors(SEED, 64 * MIB);
+      String url = server.serve("/m.safetensors", content).url();
+      server.limitRate(8 * MIB);
+      // The shell is the parent; this JVM holds the other end of the pipe and never closes it.
+      Process parent =
+          new ProcessBuilder(
+                  "sh",
+                  "-c",
+                  "exec 3<&0; \"$@\" <&3 & wait",
+                  "sh",
+                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                  "-Duser.home=" + home,
+                  "-jar",
+                  Path.of("target", "anymatix-fetcher.jar").toAbsolutePath().toString(),
+                  "serve",
+                  "--models-dir",
+                  models.toString(),
+                  "--allow-http",
+                  "--allow-private-hosts")
+              .redirectError(ProcessBuilder.Redirect.DISCARD)
+              .start();
+      List<ProcessHandle> children = List.of();
+      try {
+        String request =
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"fetch\","
+                + "\"params\":{\"url\":\"%s\",\"type\":\"checkpoint\"}}\n".formatted(url);
+        parent.getOutputStream().write(request.getBytes(StandardCharsets.UTF_8));
+        parent.getOutputStream().flush();
+        server.awaitBytesSent(8 * MIB);
+        children = parent.descendants().toList();
+        assertEquals(1, children.size(), "processes below the shell");
+        ProcessHandle child = children.get(0);
+        parent.toHandle().destroyForcibly();
+        assertNotNull(child.onExit().get(END_LIMIT.toSeconds(), TimeUnit.SECONDS));
+        assertFalse(child.isAlive());
+      } finally {
+        children.forEach(ProcessHandle::destroyForcibly);
+        parent.destroyForcibly();
+      }
+      resumesWithSixteenConnections(server, url, content);
+    }
+  }
+
+  /** What a process that ended in the middle has left is whole enough to be continued. */
+  private void resumesWithSixteenConnections(ByteRangeServer server, String url, Content content)
+      throws Exception {
+    server.awaitNoConnections();
+    assertEquals(16, server.maxConcurrentRequests(), "connections of the process that ended");
+    assertIncomplete();
+    server.limitRate(UNLIMITED_BYTES_PER_SECOND);
+    try (SidecarProcess sidecar = start("--allow-http", "--allow-private-hosts")) {
+      assertResumes(fetch(sidecar, url), content);
     }
   }
 
