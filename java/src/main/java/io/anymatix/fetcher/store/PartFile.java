@@ -275,7 +275,9 @@ public final class PartFile implements AutoCloseable {
           .map(range -> new CoveredRange(0, Math.min(present, range.end())))
           .toList();
     }
-    return List.of(new CoveredRange(0, present));
+    // A journal that is torn, or speaks of another length, does not vouch for these bytes.
+    boolean isUnvouched = found.isEmpty() && Files.exists(journalOf(finalPath));
+    return isUnvouched ? List.of() : List.of(new CoveredRange(0, present));
   }
 
   /**
