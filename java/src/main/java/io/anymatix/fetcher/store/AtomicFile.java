@@ -6,6 +6,8 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.CopyOption;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -61,21 +63,40 @@ final class AtomicFile {
     forceFolder(target.toAbsolutePath().getParent());
   }
 
+  /** Renames a file: {@link Files#move}, except in a test of what may hold it up. */
+  @FunctionalInterface
+  interface Mover {
+    void move(Path source, Path target, CopyOption option) throws IOException;
+  }
+
   private static void move(Path source, Path target) throws IOException {
+    move(source, target, Files::move);
+  }
+
+  /** Renames, as often as it takes until nobody else holds one of the two files any more. */
+  static void move(Path source, Path target, Mover mover) throws IOException {
     for (int attempt = 1; ; attempt++) {
       try {
-        Files.move(source, target, StandardCopyOption.ATOMIC_MOVE);
+        mover.move(source, target, StandardCopyOption.ATOMIC_MOVE);
         break;
       } catch (AtomicMoveNotSupportedException e) {
-        Files.move(source, target, StandardCopyOption.REPLACE_EXISTING);
+        mover.move(source, target, StandardCopyOption.REPLACE_EXISTING);
         break;
-      } catch (AccessDeniedException e) {
-        if (attempt == MOVE_ATTEMPTS) {
+      } catch (FileSystemException e) {
+        if (attempt == MOVE_ATTEMPTS || !mayBeHeld(e)) {
           throw e;
         }
         LockSupport.parkNanos(MOVE_PAUSE_NANOS);
       }
     }
+  }
+
+  /**
+   * Whether somebody may hold the file for a moment: Windows then denies the access, or reports a
+   * sharing violation, which has no type of its own and is worded in the user's language.
+   */
+  private static boolean mayBeHeld(FileSystemException error) {
+    return error instanceof AccessDeniedException || error.getClass() == FileSystemException.class;
   }
 
   /** Makes the names in a folder durable, where the platform can open one (not on Windows). */

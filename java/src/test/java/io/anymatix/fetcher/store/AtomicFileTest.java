@@ -1,0 +1,109 @@
+package io.anymatix.fetcher.store;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.CopyOption;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class AtomicFileTest {
+  @SuppressWarnings("NullAway.Init") // set by JUnit
+  @TempDir
+  Path folder;
+
+  @SuppressWarnings("NullAway.Init") // set before each test
+  private Path source;
+
+  @SuppressWarnings("NullAway.Init") // set before each test
+  private Path target;
+
+  @BeforeEach
+  void writeBoth() throws IOException {
+    source = Files.writeString(folder.resolve("m.part"), "new");
+    target = Files.writeString(folder.resolve("m"), "old");
+  }
+
+  /** Fails with the given error a number of times, as while a virus scanner holds the file. */
+  private static final class Scanner implements AtomicFile.Mover {
+    private final IOException error;
+    private int failuresLeft;
+    private int moves;
+
+    Scanner(IOException error, int failures) {
+      this.error = error;
+      this.failuresLeft = failures;
+    }
+
+    @Override
+    public void move(Path from, Path to, CopyOption option) throws IOException {
+      moves++;
+      if (failuresLeft-- > 0) {
+        throw error;
+      }
+      Files.move(from, to, option);
+    }
+  }
+
+  private static List<IOException> errorsOfAHeldFile() {
+    return List.of(
+        new AccessDeniedException("m.part"),
+        new FileSystemException(
+            "m.part", "m", "Der Prozess kann nicht auf die Datei zugreifen, sie wird verwendet"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("errorsOfAHeldFile")
+  void aFileThatAScannerHoldsIsRenamedOnceItIsLetGo(IOException error) throws IOException {
+    Scanner scanner = new Scanner(error, 2);
+    AtomicFile.move(source, target, scanner);
+    assertEquals("new", Files.readString(target));
+    assertEquals(3, scanner.moves);
+  }
+
+  @Test
+  void aFileThatIsHeldForGoodIsGivenUpWithItsErrorAndKept() throws IOException {
+    AccessDeniedException error = new AccessDeniedException("m.part");
+    Scanner scanner = new Scanner(error, Integer.MAX_VALUE);
+    assertSame(
+        error, assertThrows(IOException.class, () -> AtomicFile.move(source, target, scanner)));
+    assertEquals(10, scanner.moves);
+    assertEquals("new", Files.readString(source));
+    assertEquals("old", Files.readString(target));
+  }
+
+  @Test
+  void aFileThatIsGoneIsNotWaitedFor() {
+    Scanner scanner = new Scanner(new NoSuchFileException("m.part"), 1);
+    assertThrows(NoSuchFileException.class, () -> AtomicFile.move(source, target, scanner));
+    assertEquals(1, scanner.moves);
+  }
+
+  @Test
+  void aVolumeThatCanNotRenameAtOnceStillReplaces() throws IOException {
+    AtomicFile.Mover mover =
+        (from, to, option) -> {
+          if (option == StandardCopyOption.ATOMIC_MOVE) {
+            throw new AtomicMoveNotSupportedException("m.part", "m", "not here");
+          }
+          Files.move(from, to, option);
+        };
+    AtomicFile.move(source, target, mover);
+    assertEquals("new", Files.readString(target));
+    assertFalse(Files.exists(source));
+  }
+}
