@@ -3,8 +3,9 @@ package io.anymatix.fetcher.content;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import java.net.IDN;
-import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.Locale;
 import java.util.regex.Pattern;
 
@@ -85,7 +86,10 @@ public record HttpUrl(String scheme, String host, int port, String target) {
     return new HttpUrl(scheme, asciiHost(host, text), port, escapeTarget(tail));
   }
 
-  /** The url that a {@code Location} field of an answer to this url names (RFC 9110 10.2.2). */
+  /**
+   * The url that a {@code Location} field of an answer to this url names (RFC 9110 section 10.2.2,
+   * resolved as in RFC 3986 section 5.2). A fragment is dropped, it is never sent.
+   */
   public HttpUrl resolve(String location) {
     String cleaned = location.strip();
     if (SCHEME.matcher(cleaned).matches()) {
@@ -96,16 +100,32 @@ public record HttpUrl(String scheme, String host, int port, String target) {
     }
     int fragment = cleaned.indexOf('#');
     String reference = escapeTarget(fragment < 0 ? cleaned : cleaned.substring(0, fragment));
-    try {
-      URI base = URI.create("http://host" + bracketsEscaped(target));
-      URI resolved = base.resolve(bracketsEscaped(reference));
-      String query = resolved.getRawQuery();
-      String path = resolved.getRawPath();
-      return new HttpUrl(
-          scheme, host, port, (path.isEmpty() ? "/" : path) + (query == null ? "" : "?" + query));
-    } catch (IllegalArgumentException e) {
-      throw malformed(location, "the server redirected to it");
+    int query = reference.indexOf('?');
+    String path = query < 0 ? reference : reference.substring(0, query);
+    if (path.isEmpty()) {
+      return query < 0 ? this : withTarget(path() + reference);
     }
+    String merged =
+        path.startsWith("/") ? path : path().substring(0, path().lastIndexOf('/') + 1) + path;
+    return withTarget(withoutDotSegments(merged) + reference.substring(path.length()));
+  }
+
+  /** RFC 3986 section 5.2.4, for a path that begins with a slash. */
+  private static String withoutDotSegments(String path) {
+    Deque<String> kept = new ArrayDeque<>();
+    String[] segments = path.substring(1).split("/", -1);
+    for (int i = 0; i < segments.length; i++) {
+      boolean isDot = segments[i].equals(".") || segments[i].equals("..");
+      if (segments[i].equals("..")) {
+        kept.pollLast();
+      }
+      if (!isDot) {
+        kept.addLast(segments[i]);
+      } else if (i == segments.length - 1) {
+        kept.addLast("");
+      }
+    }
+    return "/" + String.join("/", kept);
   }
 
   /** Whether both urls have the same scheme, host and port (RFC 6454). */
@@ -121,6 +141,11 @@ public record HttpUrl(String scheme, String host, int port, String target) {
   public String authority() {
     String name = host.indexOf(':') >= 0 ? "[" + host + "]" : host;
     return port == (isHttps() ? 443 : 80) ? name : name + ":" + port;
+  }
+
+  private String path() {
+    int query = target.indexOf('?');
+    return query < 0 ? target : target.substring(0, query);
   }
 
   /** The query without its question mark, empty if there is none. */
@@ -187,11 +212,6 @@ public record HttpUrl(String scheme, String host, int port, String target) {
       }
     }
     return escaped.toString();
-  }
-
-  /** {@link URI} does not take brackets in a path; they are sent as given all the same. */
-  private static String bracketsEscaped(String target) {
-    return target.replace("[", "%5B").replace("]", "%5D");
   }
 
   private static boolean isHexDigit(byte b) {
