@@ -8,8 +8,11 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /**
  * A real file system of a few megabytes in memory, mounted for one test. That takes Linux and the
@@ -37,6 +40,31 @@ public final class SmallVolume implements AutoCloseable {
     String reason = refusal;
     assumeTrue(reason.isEmpty(), () -> "no small volume can be mounted here: " + reason);
     return new SmallVolume(folder);
+  }
+
+  /**
+   * Takes the right to write into a folder away until the result is closed; even the superuser's,
+   * where the file system knows immutable folders.
+   */
+  public static AutoCloseable forbidWriting(Path folder) throws IOException {
+    Path trial = folder.resolve("trial");
+    AutoCloseable ban = () -> run("chattr", "-i", folder.toString());
+    if (!run("chattr", "+i", folder.toString()).isEmpty()) {
+      Set<PosixFilePermission> before = Files.getPosixFilePermissions(folder);
+      Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("r-xr-xr-x"));
+      ban = () -> Files.setPosixFilePermissions(folder, before);
+    }
+    assumeTrue(!canCreate(trial), "nothing keeps this user from writing to " + folder);
+    return ban;
+  }
+
+  private static boolean canCreate(Path file) {
+    try {
+      Files.delete(Files.createFile(file));
+      return true;
+    } catch (IOException e) {
+      return false;
+    }
   }
 
   public Path root() {

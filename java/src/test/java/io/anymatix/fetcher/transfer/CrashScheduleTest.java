@@ -161,12 +161,13 @@ class CrashScheduleTest {
   private static void assertHolds(
       PartFile part, Content content, List<CoveredRange> trusted, String at) {
     for (CoveredRange range : trusted) {
-      int count = (int) (range.end() - range.first());
-      ByteBuffer bytes = ByteBuffer.allocate(count);
-      while (bytes.hasRemaining() && part.read(bytes, range.first() + bytes.position()) >= 0) {
-        continue;
+      int length = (int) (range.end() - range.first());
+      ByteBuffer bytes = ByteBuffer.allocate(length);
+      int count = 0;
+      while (count >= 0 && bytes.hasRemaining()) {
+        count = part.read(bytes, range.first() + bytes.position());
       }
-      int wrong = bytes.flip().mismatch(ByteBuffer.wrap(content.bytes(range.first(), count)));
+      int wrong = bytes.flip().mismatch(ByteBuffer.wrap(content.bytes(range.first(), length)));
       assertEquals(-1, wrong, at + ": first wrong byte of " + range + " that is trusted");
     }
   }

@@ -27,6 +27,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -203,6 +205,24 @@ class FullVolumeTest {
       FetchResult result = bench.fetch(resource.url());
       assertEquals(3 * MIB, result.bytesReused());
       Bench.assertHolds(CONTENT, result);
+    }
+  }
+
+  @Test
+  @DisabledOnOs(value = OS.WINDOWS, disabledReason = "permissions are another matter there")
+  void aFolderThatMayNotBeWrittenToIsToldAsSuch() throws Exception {
+    String url = server.serve("/m.bin", CONTENT).url();
+    AutoCloseable ban = SmallVolume.forbidWriting(mountPoint);
+    try (Bench bench = Bench.on(mountPoint, STALL_TIMEOUT)) {
+      FetchException failure = bench.failure(url);
+      assertEquals(FailureKind.STORAGE, failure.kind());
+      assertEquals(
+          "No permission to write " + bench.part(url, "m", ".bin") + ".", failure.getMessage());
+    } finally {
+      ban.close();
+    }
+    try (Bench bench = Bench.on(mountPoint, STALL_TIMEOUT)) {
+      Bench.assertHolds(CONTENT, bench.fetch(url));
     }
   }
 
