@@ -54,15 +54,17 @@ public final class SpaceLedger {
     public void require(long bytes) {
       ModelStore.Volume where = ModelStore.Volume.of(file);
       Long freeBytes = where.freeBytes();
+      long reservedBytes;
       synchronized (SpaceLedger.this) {
-        long reservedBytes = reservedByOthers(where.identity());
-        if (freeBytes != null && freeBytes - reservedBytes < bytes) {
-          throw StorageFailures.diskFull(file, bytes, freeBytes, reservedBytes);
+        reservedBytes = reservedByOthers(where.identity());
+        if (freeBytes == null || freeBytes - reservedBytes >= bytes) {
+          volume = where.identity();
+          bytesToCome.set(bytes);
+          open.add(this);
+          return;
         }
-        volume = where.identity();
-        bytesToCome.set(bytes);
-        open.add(this);
       }
+      throw StorageFailures.diskFull(file, bytes, freeBytes, reservedBytes);
     }
 
     private long reservedByOthers(Object sameVolume) {
