@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * @param relativeName what a ComfyUI loader takes: relative to the folder that holds it
  * @param fileSize length in bytes
  * @param sha256 measured or proven hash; null only for a file that was satisfied by size alone
- * @param sidecarPath absolute path of the JSON sidecar file
+ * @param sidecarPath absolute path of the JSON sidecar file; null for an upload, which has none
  * @param urlHash SHA-256 of the effective url
  * @param bytesTransferred bytes received for this result
  * @param bytesReused bytes of an earlier attempt that were kept
@@ -28,7 +28,7 @@ public record FetchResult(
     String relativeName,
     long fileSize,
     @Nullable String sha256,
-    String sidecarPath,
+    @Nullable String sidecarPath,
     String urlHash,
     Outcome outcome,
     Strategy strategy,

@@ -84,7 +84,7 @@ public final class Fetcher implements AutoCloseable {
       FetchRequest request,
       ModelStore.Key key,
       ModelFolders.Place place,
-      List<Path> adoptDirs,
+      ModelStore.Elsewhere elsewhere,
       @Nullable Sha256 wanted,
       @Nullable String plainName) {}
 
@@ -238,7 +238,7 @@ public final class Fetcher implements AutoCloseable {
         request,
         ModelStore.Key.of(url, request.auth()),
         place,
-        known.adoptDirs(),
+        new ModelStore.Elsewhere(known.trees(), hub.cacheFolder()),
         wanted,
         plainName);
   }
@@ -260,6 +260,10 @@ public final class Fetcher implements AutoCloseable {
   /** One fetch from the first look to the last byte. */
   private FetchResult bring(Order order, Work work) {
     long startedNanos = System.nanoTime();
+    Optional<Sha256> contentHash = order.key().contentHash();
+    if (contentHash.isPresent()) {
+      return uploaded(order, work, contentHash.get(), startedNanos);
+    }
     Outcome outcome = Outcome.PRESENT;
     Optional<Stored> present = present(order, work);
     if (present.isEmpty()) {
@@ -271,10 +275,7 @@ public final class Fetcher implements AutoCloseable {
       return result(order, work, present.get(), outcome, null, startedNanos);
     }
     if (options.offline()) {
-      throw FetchException.because(
-              FailureKind.OFFLINE, "Offline, and the file is not on this disk yet.")
-          .url(Redactor.url(order.key().base()))
-          .build();
+      return offline(order, work, startedNanos);
     }
     work.phase = Phase.RESOLVING;
     RemoteFile remote = resolve(order, work);
@@ -286,22 +287,93 @@ public final class Fetcher implements AutoCloseable {
     ModelStore.Origin origin =
         new ModelStore.Origin(order.key(), name, remote.sha256(), remote.metadata());
     Sha256 wanted = order.wanted() != null ? order.wanted() : remote.sha256();
-    if (wanted != null) {
-      work.phase = Phase.ADOPTING;
-      Optional<Stored> adopted =
-          store.adopt(
-              origin,
-              wanted,
-              remote.lengthBytes(),
-              order.place(),
-              order.adoptDirs(),
-              work.cancellation,
-              hashed(work));
+    Optional<Stored> adopted = adopt(order, work, origin, wanted, remote.lengthBytes());
+    if (adopted.isPresent()) {
+      return result(order, work, adopted.get(), Outcome.ADOPTED, null, startedNanos);
+    }
+    return download(order, work, remote, origin, wanted, startedNanos);
+  }
+
+  /** The wanted bytes from elsewhere on this machine, if it is known what they are. */
+  private Optional<Stored> adopt(
+      Order order,
+      Work work,
+      ModelStore.Origin origin,
+      @Nullable Sha256 wanted,
+      @Nullable Long lengthBytes) {
+    if (wanted == null) {
+      return Optional.empty();
+    }
+    work.phase = Phase.ADOPTING;
+    return store.adopt(
+        origin,
+        wanted,
+        lengthBytes,
+        order.place(),
+        order.elsewhere(),
+        work.cancellation,
+        hashed(work));
+  }
+
+  /** Without the network a hash of the caller's may still lead to the file, its url to a name. */
+  private FetchResult offline(Order order, Work work, long startedNanos) {
+    ModelFileName name = ModelFileName.of(null, order.key().effective());
+    if (!name.extension().isEmpty()) {
+      ModelStore.Origin origin = new ModelStore.Origin(order.key(), name, null, null);
+      Optional<Stored> adopted = adopt(order, work, origin, order.wanted(), null);
       if (adopted.isPresent()) {
         return result(order, work, adopted.get(), Outcome.ADOPTED, null, startedNanos);
       }
     }
-    return download(order, work, remote, origin, wanted, startedNanos);
+    throw FetchException.because(
+            FailureKind.OFFLINE, "Offline, and the file is not on this disk yet.")
+        .url(Redactor.url(order.key().base()))
+        .build();
+  }
+
+  /** A file that was uploaded under its hash: found by name, never asked for, no sidecar file. */
+  private FetchResult uploaded(Order order, Work work, Sha256 hash, long startedNanos) {
+    Path file =
+        store
+            .findByName(hash, order.place())
+            .orElseThrow(
+                () ->
+                    FetchException.because(
+                            FailureKind.NOT_FOUND,
+                            "No uploaded file is called " + hash + " in the folders of its type.")
+                        .url(order.key().base())
+                        .hint("Upload the file again, or check the type.")
+                        .build());
+    Sha256 wanted = order.wanted();
+    work.phase = Phase.VERIFYING;
+    if (wanted != null && !store.hasHash(file, wanted, work.cancellation, hashed(work))) {
+      throw FetchException.because(
+              FailureKind.INTEGRITY, file + " does not have the SHA-256 " + wanted + ".")
+          .url(order.key().base())
+          .hint("Upload the file again; the one that is there was left alone.")
+          .fact("expectedSha256", wanted.hex())
+          .build();
+    }
+    String name = file.getFileName().toString();
+    work.fileName = name;
+    return new FetchResult(
+        file.toString(),
+        name,
+        order.place().relativeName(file),
+        ModelStore.lengthBytes(file),
+        wanted == null ? null : wanted.hex(),
+        null,
+        order.key().urlHash().hex(),
+        Outcome.PRESENT,
+        Strategy.NONE,
+        wanted == null ? Verification.SIZE : Verification.SHA256_CALLER,
+        0,
+        0,
+        TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos),
+        0,
+        false,
+        List.of(),
+        null);
   }
 
   /**
@@ -503,7 +575,11 @@ public final class Fetcher implements AutoCloseable {
   public @Nullable String fingerprint(FetchRequest request) {
     ModelStore.Key key = ModelStore.Key.of(requireUrl(request.url()), request.auth());
     ModelFolders.Place place = folders.place(request.type(), request.dir());
-    return store.isPresent(key, place) ? key.urlHash().hex() : null;
+    boolean isPresent =
+        key.contentHash()
+            .map(hash -> store.findByName(hash, place).isPresent())
+            .orElseGet(() -> store.isPresent(key, place));
+    return isPresent ? key.urlHash().hex() : null;
   }
 
   /**

@@ -25,8 +25,10 @@ record HubLink(
   private static final String MAIN = "main";
   private static final Set<String> OTHER_COLLECTIONS = Set.of("datasets", "spaces");
 
+  private static final String FILE_VIEW = "resolve";
+
   /** {@code blob} is the page of a file, {@code raw} its pointer, {@code resolve} the file. */
-  private static final Set<String> FILE_VIEWS = Set.of("resolve", "blob", "raw");
+  private static final Set<String> FILE_VIEWS = Set.of(FILE_VIEW, "blob", "raw");
 
   private static final String FOLDER_VIEW = "tree";
 
@@ -94,8 +96,10 @@ record HubLink(
         List<String> rest = new ArrayList<>(segments.subList(viewAt + 1, segments.size()));
         String revision = takeRevision(rest);
         String path = decoded(String.join("/", rest));
-        boolean isFolder = view.equals(FOLDER_VIEW) || path.isEmpty();
-        return new HubLink(collection, repository, revision, path, isFolder);
+        boolean isFolder = view.equals(FOLDER_VIEW);
+        return path.isEmpty() && !isFolder
+            ? null
+            : new HubLink(collection, repository, revision, path, isFolder);
       }
     }
     if (segments.size() == 2 && !NO_OWNERS.contains(segments.get(0))) {
@@ -137,9 +141,19 @@ record HubLink(
     return path.indexOf('*') >= 0;
   }
 
+  /**
+   * Where the file's bytes are asked for, for a link that was written so: unchanged, escapes
+   * included, if it is that place already.
+   */
+  String fileTarget(String asWritten) {
+    String resolved = pageTarget() + "/" + FILE_VIEW + "/";
+    boolean isQuoted = revision.indexOf('/') < 0 || asWritten.contains(escaped(revision));
+    return asWritten.startsWith(resolved) && isQuoted ? asWritten : fileTarget();
+  }
+
   /** Where the file's bytes are asked for. */
   String fileTarget() {
-    return pageTarget() + "/resolve/" + escaped(revision) + "/" + escapedPath(path);
+    return pageTarget() + "/" + FILE_VIEW + "/" + escaped(revision) + "/" + escapedPath(path);
   }
 
   private String folderTarget() {

@@ -125,7 +125,7 @@ final class HuggingFaceSource implements Source {
     String path = url.target().replaceFirst("\\?.*", "");
     String below = isPublicHub(url) ? path : path.substring(settings.basePath().length());
     HubLink place = HubLink.parse(below);
-    String asked = place == null || place.isFolder() ? below : place.fileTarget();
+    String asked = place == null || place.isFolder() ? below : place.fileTarget(below);
     String token = null;
     List<String> pairs = new ArrayList<>();
     for (String pair : url.query().split("&", -1)) {

@@ -158,6 +158,15 @@ public record ModelFolders(
     return List.copyOf(all);
   }
 
+  /** Every folder in whose tree a model may lie, those that are only read included. */
+  public List<Path> trees() {
+    Set<Path> trees = roots(modelsDir, folders.values());
+    trees.addAll(adoptDirs);
+    return trees.stream()
+        .filter(tree -> trees.stream().noneMatch(o -> !o.equals(tree) && tree.startsWith(o)))
+        .toList();
+  }
+
   /** Whether any folder was named. */
   public boolean isEmpty() {
     return modelsDir == null && folders.isEmpty();
@@ -234,7 +243,7 @@ public record ModelFolders(
       throw new InvalidParamsException("A model folder is not an absolute path: " + root);
     }
     Path real = realPath(root);
-    boolean lies = hasCodeFolder(root) || hasCodeFolder(real);
+    boolean lies = isCodeFolder(root) || isCodeFolder(real);
     boolean contains =
         Stream.concat(Stream.of(real), Sidecar.list(real).stream())
             .anyMatch(folder -> Files.isDirectory(folder.resolve(CODE_FOLDER)));
@@ -244,7 +253,8 @@ public record ModelFolders(
     }
   }
 
-  private static boolean hasCodeFolder(Path path) {
+  /** Whether a path is, or lies in, a folder whose content is run. */
+  static boolean isCodeFolder(Path path) {
     for (Path component : path) {
       if (component.toString().equalsIgnoreCase(CODE_FOLDER)) {
         return true;

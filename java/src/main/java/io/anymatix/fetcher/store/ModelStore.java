@@ -6,13 +6,10 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
-import java.security.MessageDigest;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -36,10 +33,11 @@ import org.jspecify.annotations.Nullable;
  * called from any thread; what must not happen twice at a time is guarded by the part file.
  */
 public final class ModelStore {
-  /** Files that are hashed for one adoption, at most. */
-  private static final int MOST_HASHED_CANDIDATES = 4;
+  private static final String CONTENT_SCHEME = "sha256://";
 
-  private static final int HASH_BUFFER_BYTES = 1 << 20;
+  /** What uploads are called (store contract 4.6). */
+  private static final Set<String> UPLOAD_EXTENSIONS =
+      Set.of("safetensors", "ckpt", "pt", "pth", "pt2", "bin", "onnx", "gguf", "pkl", "sft");
 
   /** Suffixes of files that are being written, or that say something about such a file. */
   private static final List<String> WORKING_SUFFIXES =
@@ -97,6 +95,13 @@ public final class ModelStore {
     String storedUrl() {
       return EffectiveUrl.storedForm(base);
     }
+
+    /** The hash that a {@code sha256://} url consists of; empty for any other url. */
+    public Optional<Sha256> contentHash() {
+      boolean isContentUrl = base.regionMatches(true, 0, CONTENT_SCHEME, 0, CONTENT_SCHEME.length());
+      return Optional.ofNullable(
+          isContentUrl ? Sha256.parse(base.substring(CONTENT_SCHEME.length()).strip()) : null);
+    }
   }
 
   /** What is told of a file when it is published. */
@@ -134,7 +139,7 @@ public final class ModelStore {
       Path file = sidecar.file().orElseThrow();
       Sha256 claimed = sidecar.provenSha256().orElseThrow();
       try {
-        if (hash(file, cancellation, hashedBytes).equals(claimed)) {
+        if (Adoption.hash(file, cancellation, hashedBytes).equals(claimed)) {
           String name =
               sidecar.name().isEmpty() ? key.effective().lastPathSegment() : sidecar.name();
           Sidecar complete =
@@ -192,7 +197,7 @@ public final class ModelStore {
     String formerHash = found.path().getFileName().toString().replace(".json", "");
     String ownName = file.getFileName().toString().replace(formerHash, key.urlHash().hex());
     try {
-      Path ownFile = linked(file, file.resolveSibling(ownName));
+      Path ownFile = linkedBeside(file, file.resolveSibling(ownName));
       Sidecar sidecar = found.copyFor(own, key.storedUrl(), ownFile);
       fillFileSize(sidecar);
       writeSidecar(sidecar);
@@ -356,111 +361,93 @@ public final class ModelStore {
   }
 
   /**
-   * Finds a file with the wanted hash, proves it by hashing, and links it under our own name (store
-   * contract 4.3 and 11.6).
+   * Where bytes may be that are on this machine already.
+   *
+   * @param trees folders that are looked through with everything below them
+   * @param hubCache the cache of Hugging Face's own client, whose files are only read; null for
+   *     none
+   */
+  public record Elsewhere(List<Path> trees, @Nullable Path hubCache) {}
+
+  /**
+   * Finds a file with the wanted hash, proves it by hashing, and links it under our own name, or
+   * copies it where no link is possible (store contract 4.3 and 11.6).
    *
    * @param hashedBytes hears how many bytes of a candidate have been hashed
+   * @throws FetchException {@code diskFull} if the volume can not take a copy that is needed
    */
   public Optional<Stored> adopt(
       Origin origin,
       Sha256 wanted,
       @Nullable Long lengthBytes,
       ModelFolders.Place place,
-      List<Path> adoptDirs,
+      Elsewhere elsewhere,
       Cancellation cancellation,
       LongConsumer hashedBytes) {
-    Path target = named(place.target(), origin.name().stored());
-    int hashed = 0;
-    for (Path candidate : candidates(origin.name(), wanted, lengthBytes, place, adoptDirs)) {
-      if (hashed++ == MOST_HASHED_CANDIDATES) {
-        break;
-      }
-      try {
-        long length = Files.size(candidate);
-        if (!wanted.equals(hash(candidate, cancellation, hashedBytes))) {
-          continue;
-        }
-        Files.createDirectories(place.target());
-        Path file = linked(candidate, target);
-        Sidecar sidecar = provenSidecar(origin, file, length, wanted);
-        writeSidecar(sidecar);
-        return Optional.of(new Stored(file, sidecar));
-      } catch (IOException e) {
-        // Gone or unreadable: the next one, or the download.
-      }
+    Adoption adoption =
+        new Adoption(wanted, lengthBytes, origin.name().extension(), cancellation, hashedBytes);
+    Optional<Path> found =
+        adoption.find(
+            new Adoption.Places(place.searched(), elsewhere.trees(), elsewhere.hubCache()));
+    if (found.isEmpty()) {
+      return Optional.empty();
     }
-    return Optional.empty();
-  }
-
-  /** Likely holders of a hash: by their name, by a sidecar, by their length; likeliest first. */
-  private static Set<Path> candidates(
-      ModelFileName name,
-      Sha256 wanted,
-      @Nullable Long lengthBytes,
-      ModelFolders.Place place,
-      List<Path> adoptDirs) {
-    Set<Path> folders = new LinkedHashSet<>(place.searched());
-    folders.addAll(adoptDirs);
-    Set<Path> byName = new LinkedHashSet<>();
-    Set<Path> bySidecar = new LinkedHashSet<>();
-    Set<Path> byLength = new LinkedHashSet<>();
-    for (Path folder : folders) {
-      for (Path file : Sidecar.list(folder)) {
-        String fileName = file.getFileName().toString();
-        if (isWorkingName(fileName) || fileName.endsWith(".json") || !Files.isRegularFile(file)) {
-          continue;
-        }
-        if (fileName.contains(wanted.hex())) {
-          byName.add(file);
-        } else if (lengthBytes != null
-            && hasLength(file, lengthBytes)
-            && fileName.endsWith("." + name.extension())) {
-          byLength.add(file);
-        }
-      }
-      for (Sidecar sidecar : Sidecar.scan(folder)) {
-        if (wanted.equals(sidecar.claimedSha256()) || wanted.equals(sidecar.sourceSha256())) {
-          sidecar.file().filter(Files::isRegularFile).ifPresent(bySidecar::add);
-        }
-      }
-    }
-    Set<Path> all = new LinkedHashSet<>(byName);
-    all.addAll(bySidecar);
-    all.addAll(byLength);
-    all.removeIf(file -> lengthBytes != null && !hasLength(file, lengthBytes));
-    return all;
-  }
-
-  private static boolean hasLength(Path file, long lengthBytes) {
     try {
-      return Files.size(file) == lengthBytes;
+      Files.createDirectories(place.target());
+      Path file = adoption.giveName(found.get(), named(place.target(), origin.name().stored()));
+      Sidecar sidecar = provenSidecar(origin, file, Files.size(file), wanted);
+      writeSidecar(sidecar);
+      return Optional.of(new Stored(file, sidecar));
     } catch (IOException e) {
-      return false;
+      return Optional.empty(); // gone meanwhile, or a volume that fails: the download tells
     }
   }
 
-  private static boolean isWorkingName(String fileName) {
+  /**
+   * The file that a hash names by its own name: an upload without a sidecar file (store contract
+   * 4.6). It is believed by its name.
+   */
+  public Optional<Path> findByName(Sha256 stem, ModelFolders.Place place) {
+    return place.searched().stream()
+        .flatMap(folder -> Sidecar.list(folder).stream())
+        .filter(file -> isUploadOf(stem, file.getFileName().toString()))
+        .filter(Files::isRegularFile)
+        .findFirst();
+  }
+
+  private static boolean isUploadOf(Sha256 stem, String name) {
+    int dot = name.lastIndexOf('.');
+    return dot > 0
+        && name.substring(0, dot).equalsIgnoreCase(stem.hex())
+        && UPLOAD_EXTENSIONS.contains(name.substring(dot + 1).toLowerCase(Locale.ROOT));
+  }
+
+  /** A file's length. */
+  public static long lengthBytes(Path file) {
+    try {
+      return Files.size(file);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, file);
+    }
+  }
+
+  /** Whether a file has a hash. */
+  public boolean hasHash(
+      Path file, Sha256 wanted, Cancellation cancellation, LongConsumer hashedBytes) {
+    try {
+      return Adoption.hash(file, cancellation, hashedBytes).equals(wanted);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, file);
+    }
+  }
+
+  static boolean isWorkingName(String fileName) {
     return fileName.contains(".segment_") || WORKING_SUFFIXES.stream().anyMatch(fileName::endsWith);
   }
 
-  /** A hard link under our name; else the file itself if it lies beside it; else a copy. */
-  private static Path linked(Path existing, Path target) throws IOException {
-    if (Files.exists(target) && Files.isSameFile(existing, target)) {
-      return target;
-    }
-    Files.deleteIfExists(target);
-    try {
-      Files.createLink(target, existing);
-      return target;
-    } catch (IOException | UnsupportedOperationException e) {
-      if (folderOf(existing).equals(folderOf(target))) {
-        return existing;
-      }
-      Path part = PartFile.partOf(target);
-      Files.copy(existing, part, StandardCopyOption.REPLACE_EXISTING);
-      AtomicFile.publish(part, target);
-      return target;
-    }
+  /** A hard link under our name; else the file itself, which lies beside it. */
+  private static Path linkedBeside(Path existing, Path target) throws IOException {
+    return Adoption.linkOver(existing, target) ? target : existing;
   }
 
   /**
@@ -471,7 +458,7 @@ public final class ModelStore {
   public boolean prove(
       Stored stored, Sha256 wanted, Cancellation cancellation, LongConsumer hashedBytes) {
     try {
-      Sha256 measured = hash(stored.file(), cancellation, hashedBytes);
+      Sha256 measured = Adoption.hash(stored.file(), cancellation, hashedBytes);
       if (!measured.equals(wanted)) {
         return false;
       }
@@ -481,22 +468,6 @@ public final class ModelStore {
     } catch (IOException e) {
       throw StorageFailures.of(e, stored.file());
     }
-  }
-
-  private static Sha256 hash(Path file, Cancellation cancellation, LongConsumer hashedBytes)
-      throws IOException {
-    MessageDigest digest = Sha256.newDigest();
-    byte[] buffer = new byte[HASH_BUFFER_BYTES];
-    long total = 0;
-    try (InputStream in = Files.newInputStream(file)) {
-      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-        cancellation.throwIfCancelled();
-        digest.update(buffer, 0, n);
-        total += n;
-        hashedBytes.accept(total);
-      }
-    }
-    return Sha256.finish(digest);
   }
 
   /**

@@ -78,22 +78,24 @@ public final class Sidecar {
    * cleaners go by them (store contract 10.32).
    */
   static List<Sidecar> scan(Path folder) {
-    List<Sidecar> found = new ArrayList<>();
-    for (Path path : list(folder)) {
-      if (!path.toString().endsWith(".json")) {
-        continue;
-      }
-      try {
-        BasicFileAttributeView times =
-            Files.getFileAttributeView(path, BasicFileAttributeView.class);
-        BasicFileAttributes before = times.readAttributes();
-        read(path).ifPresent(found::add);
-        times.setTimes(null, before.lastAccessTime(), null);
-      } catch (IOException e) {
-        // Gone meanwhile, or somebody else's: it takes no part in the search.
-      }
+    return list(folder).stream()
+        .filter(path -> path.toString().endsWith(".json"))
+        .flatMap(path -> readUnnoticed(path).stream())
+        .toList();
+  }
+
+  /** Reads one sidecar file for a search; its access time stays as it was. */
+  static Optional<Sidecar> readUnnoticed(Path path) {
+    Optional<Sidecar> read = Optional.empty();
+    try {
+      BasicFileAttributeView times = Files.getFileAttributeView(path, BasicFileAttributeView.class);
+      BasicFileAttributes before = times.readAttributes();
+      read = read(path);
+      times.setTimes(null, before.lastAccessTime(), null);
+    } catch (IOException e) {
+      // Gone meanwhile, or somebody else's time stamps: what was read is good.
     }
-    return found;
+    return read;
   }
 
   /** The entries of a folder; none if it cannot be listed. */

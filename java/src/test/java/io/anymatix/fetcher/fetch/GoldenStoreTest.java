@@ -231,7 +231,8 @@ class GoldenStoreTest {
       assertEquals(model.getFileName().toString(), result.fileName());
       assertEquals(Files.size(model), result.fileSize());
       assertEquals(expected.get("urlHash").asText(), result.urlHash());
-      assertEquals(model.resolveSibling(result.urlHash() + ".json"), Path.of(result.sidecarPath()));
+      assertEquals(
+          model.resolveSibling(result.urlHash() + ".json").toString(), result.sidecarPath());
     }
 
     private void fetchAndStop(JsonNode step, Download download) throws Exception {

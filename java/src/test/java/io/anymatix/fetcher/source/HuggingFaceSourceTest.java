@@ -208,7 +208,8 @@ class HuggingFaceSourceTest extends SourceContract {
           https://huggingface.co/spaces/org/app/resolve/main/b.bin | /spaces/org/app/resolve/main/b.bin
           https://huggingface.co/org/repo/resolve/refs%2Fpr%2F7/b.bin | /org/repo/resolve/refs%2Fpr%2F7/b.bin
           https://huggingface.co/org/repo/blob/refs/pr/7/a/b.bin  | /org/repo/resolve/refs%2Fpr%2F7/a/b.bin
-          https://huggingface.co/org/repo/resolve/main/a b+c#d    | /org/repo/resolve/main/a%20b%2Bc
+          https://huggingface.co/org/repo/resolve/main/a b+c#d    | /org/repo/resolve/main/a%20b+c
+          https://huggingface.co/org/repo/blob/main/a b+(c)       | /org/repo/resolve/main/a%20b%2B%28c%29
           https://huggingface.co/org/repo/resolve/main/a%20b%23c  | /org/repo/resolve/main/a%20b%23c
           hf://org/repo/a/b.bin                                   | /org/repo/resolve/main/a/b.bin
           HF://org/repo@v2/a/b.bin                                | /org/repo/resolve/v2/a/b.bin

@@ -214,7 +214,7 @@ class ModelStoreTest {
         HASH,
         MODEL.lengthBytes(),
         place,
-        List.of(root.resolve("elsewhere")),
+        new ModelStore.Elsewhere(List.of(root.resolve("elsewhere")), null),
         new Cancellation(),
         bytes -> {});
   }
