@@ -2,6 +2,7 @@ package io.anymatix.fetcher.fetch;
 
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
@@ -616,6 +617,35 @@ public final class Fetcher implements AutoCloseable {
         remote.validator().entityTag(),
         remote.validator().lastModified(),
         remote.sha256() == null ? null : remote.sha256().hex());
+  }
+
+  /**
+   * The files that a link stands for: of a folder, of a pattern, of a model in shards. Blocks while
+   * the site is asked.
+   *
+   * @param download shows waits that the site asks for, and cancels
+   * @return in the site's order; empty if the link stands for one file, or nobody can tell
+   * @throws InvalidParamsException if there is no url
+   * @throws FetchException if the site can not be asked, or refuses
+   * @throws CancelledException after {@link Download#cancel}
+   */
+  public List<ListedFile> expand(String url, @Nullable String auth, Download download) {
+    ModelStore.Key key = ModelStore.Key.of(requireUrl(url), auth);
+    if (auth != null) {
+      learnSecrets(auth);
+    }
+    if (key.contentHash().isPresent()) {
+      return List.of();
+    }
+    if (options.offline()) {
+      throw FetchException.because(FailureKind.OFFLINE, "Offline: no server can be asked.")
+          .url(Redactor.url(url))
+          .build();
+    }
+    Work work = new Work();
+    download.shows(work);
+    return sources.expand(
+        url, key.effective().text(), auth, work.counters::waiting, download.cancellation());
   }
 
   /**

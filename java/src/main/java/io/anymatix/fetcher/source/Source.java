@@ -1,6 +1,7 @@
 package io.anymatix.fetcher.source;
 
 import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.http.RetryPolicy;

@@ -168,8 +168,7 @@ final class Adoption {
 
   private void add(Path file, Set<Path> candidates) {
     try {
-      if (Files.isRegularFile(file)
-          && (lengthBytes == null || Files.size(file) == lengthBytes)) {
+      if (Files.isRegularFile(file) && (lengthBytes == null || Files.size(file) == lengthBytes)) {
         // The hub's cache holds links to its blobs, and a hard link to a link is a link.
         candidates.add(file.toRealPath());
       }

@@ -98,7 +98,8 @@ public final class ModelStore {
 
     /** The hash that a {@code sha256://} url consists of; empty for any other url. */
     public Optional<Sha256> contentHash() {
-      boolean isContentUrl = base.regionMatches(true, 0, CONTENT_SCHEME, 0, CONTENT_SCHEME.length());
+      boolean isContentUrl =
+          base.regionMatches(true, 0, CONTENT_SCHEME, 0, CONTENT_SCHEME.length());
       return Optional.ofNullable(
           isContentUrl ? Sha256.parse(base.substring(CONTENT_SCHEME.length()).strip()) : null);
     }

@@ -155,7 +155,8 @@ class FoundWithoutDownloadTest {
 
   @Test
   void aFileThatOnlyLooksAlikeIsDownloadedInstead() throws Exception {
-    write(disk.resolve("hub/models--org--repo/blobs").resolve(HASH.hex()), MODEL.withFlippedByte(9));
+    write(
+        disk.resolve("hub/models--org--repo/blobs").resolve(HASH.hex()), MODEL.withFlippedByte(9));
     write(models.resolve("vae/x.safetensors"), MODEL.withFlippedByte(200_000));
     write(models.resolve("vae/x.bin"), MODEL);
     FetchResult result = fetch(url, HASH.hex());
@@ -179,8 +180,7 @@ class FoundWithoutDownloadTest {
       FetchException failure =
           assertThrows(
               FetchException.class,
-              () ->
-                  fetcher.fetch(request(server.url("/other.safetensors"), null), new Download()));
+              () -> fetcher.fetch(request(server.url("/other.safetensors"), null), new Download()));
       assertEquals(FailureKind.OFFLINE, failure.kind());
     }
     assertEquals(List.of(), server.requests());
@@ -198,11 +198,7 @@ class FoundWithoutDownloadTest {
       Path blob = write(cache.resolve("models--a--b/blobs").resolve(HASH.hex()), MODEL);
       try (Fetcher fetcher =
           new Fetcher(
-              Config.builder()
-                  .modelsDir(models)
-                  .allowHttp(true)
-                  .allowPrivateHosts(true)
-                  .build(),
+              Config.builder().modelsDir(models).allowHttp(true).allowPrivateHosts(true).build(),
               Map.of("HF_HUB_CACHE", cache.toString()))) {
         FetchResult result = fetcher.fetch(request(url, HASH.hex()), new Download());
         assertEquals(Outcome.ADOPTED, result.outcome());
@@ -259,8 +255,7 @@ class FoundWithoutDownloadTest {
     assertNull(result.sidecarPath());
     assertNull(result.sha256());
     try (Fetcher fetcher = fetcher(true)) {
-      assertEquals(
-          Sha256.ofUtf8(contentUrl).hex(), fetcher.fingerprint(request(contentUrl, null)));
+      assertEquals(Sha256.ofUtf8(contentUrl).hex(), fetcher.fingerprint(request(contentUrl, null)));
       assertEquals(List.of(), fetcher.delete(contentUrl, "lora", null).deleted());
     }
     assertEquals(HASH.hex(), fetch(contentUrl, HASH.hex()).sha256());
@@ -273,8 +268,7 @@ class FoundWithoutDownloadTest {
     write(models.resolve("loras/" + HASH.hex() + ".txt"), MODEL);
     write(models.resolve("vae/" + HASH.hex() + ".safetensors"), MODEL);
     String contentUrl = "sha256://" + HASH.hex();
-    FetchException failure =
-        assertThrows(FetchException.class, () -> fetch(contentUrl, null));
+    FetchException failure = assertThrows(FetchException.class, () -> fetch(contentUrl, null));
     assertEquals(FailureKind.NOT_FOUND, failure.kind());
     try (Fetcher fetcher = fetcher(false)) {
       assertNull(fetcher.fingerprint(request(contentUrl, null)));

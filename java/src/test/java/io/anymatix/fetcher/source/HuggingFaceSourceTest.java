@@ -17,6 +17,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.github.tomakehurst.wiremock.client.ResponseDefinitionBuilder;
 import com.github.tomakehurst.wiremock.verification.LoggedRequest;
+import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.FailureKind;
@@ -538,6 +539,20 @@ class HuggingFaceSourceTest extends SourceContract {
     assertEquals(List.of(), paths(link()));
     assertEquals(List.of(), paths("hf://org/repo/LICENSE"));
     assertEquals(1, sites.siteRequests().size());
+  }
+
+  @Test
+  void theFetcherExpandsLinksUnlessItIsOffline() {
+    list(TREE, "a.safetensors", "b.safetensors");
+    try (Fetcher fetcher = fetcher()) {
+      assertEquals(2, fetcher.expand("hf://org/repo", null, new Download()).size());
+      assertEquals(List.of(), fetcher.expand("https://elsewhere.example/x", "", new Download()));
+      fetcher.setOptions(new Fetcher.OptionsRequest(null, null, null, true));
+      FetchException failure =
+          assertThrows(
+              FetchException.class, () -> fetcher.expand("hf://org/repo", null, new Download()));
+      assertEquals(FailureKind.OFFLINE, failure.kind());
+    }
   }
 
   @Test

@@ -1,6 +1,5 @@
-package io.anymatix.fetcher.source;
+package io.anymatix.fetcher.content;
 
-import io.anymatix.fetcher.content.Sha256;
 import org.jspecify.annotations.Nullable;
 
 /**
