@@ -61,6 +61,7 @@ final class Adoption {
   private final Sha256 wanted;
   private final @Nullable Long lengthBytes;
   private final String extension;
+  private final SpaceLedger space;
   private final Cancellation cancellation;
   private final LongConsumer hashedBytes;
 
@@ -72,17 +73,20 @@ final class Adoption {
   /**
    * @param lengthBytes what the file's length must be; null if nobody says
    * @param extension of the file's name; a file of the same length counts only with this one
+   * @param space where a copy reserves its room
    * @param hashedBytes hears how many bytes of a candidate have been hashed
    */
   Adoption(
       Sha256 wanted,
       @Nullable Long lengthBytes,
       String extension,
+      SpaceLedger space,
       Cancellation cancellation,
       LongConsumer hashedBytes) {
     this.wanted = wanted;
     this.lengthBytes = lengthBytes;
     this.extension = extension;
+    this.space = space;
     this.cancellation = cancellation;
     this.hashedBytes = hashedBytes;
   }
@@ -257,19 +261,18 @@ final class Adoption {
         FileChannel out =
             FileChannel.open(to, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
       long size = in.size();
-      Long free = StorageFailures.freeBytes(to);
-      if (free != null && free < size) {
-        throw StorageFailures.diskFull(to, size, null);
-      }
-      for (long at = 0; at < size; ) {
-        cancellation.throwIfCancelled();
-        long n = in.transferTo(at, Math.min(COPIED_AT_ONCE_BYTES, size - at), out);
-        if (n <= 0) {
-          throw new IOException(from + " became shorter");
+      try (SpaceLedger.Reservation room = space.reserve(to, size)) {
+        for (long at = 0; at < size; ) {
+          cancellation.throwIfCancelled();
+          long n = in.transferTo(at, Math.min(COPIED_AT_ONCE_BYTES, size - at), out);
+          if (n <= 0) {
+            throw new IOException(from + " became shorter");
+          }
+          room.written(n);
+          at += n;
         }
-        at += n;
+        out.force(true);
       }
-      out.force(true);
     }
   }
 

@@ -386,7 +386,8 @@ public final class ModelStore {
       Cancellation cancellation,
       LongConsumer hashedBytes) {
     Adoption adoption =
-        new Adoption(wanted, lengthBytes, origin.name().extension(), cancellation, hashedBytes);
+        new Adoption(
+            wanted, lengthBytes, origin.name().extension(), space, cancellation, hashedBytes);
     Optional<Path> found =
         adoption.find(
             new Adoption.Places(place.searched(), elsewhere.trees(), elsewhere.hubCache()));

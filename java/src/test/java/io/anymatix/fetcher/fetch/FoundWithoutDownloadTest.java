@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.content.Sha256;
@@ -17,13 +16,13 @@ import io.anymatix.fetcher.fetch.FetchResult.Outcome;
 import io.anymatix.fetcher.fetch.FetchResult.Verification;
 import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.Content;
+import io.anymatix.fetcher.testing.SmallVolume;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Instant;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -188,31 +187,27 @@ class FoundWithoutDownloadTest {
 
   @Test
   void onAnotherVolumeTheBytesAreCopiedAndTheCopyIsProven() throws Exception {
-    Path otherVolume = Path.of("/dev/shm");
-    assumeTrue(
-        Files.isWritable(otherVolume)
-            && !Files.getFileStore(otherVolume).equals(Files.getFileStore(disk)),
-        "there is no second volume here");
-    Path cache = Files.createTempDirectory(otherVolume, "hub");
-    try {
-      Path blob = write(cache.resolve("models--a--b/blobs").resolve(HASH.hex()), MODEL);
-      try (Fetcher fetcher =
-          new Fetcher(
-              Config.builder().modelsDir(models).allowHttp(true).allowPrivateHosts(true).build(),
-              Map.of("HF_HUB_CACHE", cache.toString()))) {
-        FetchResult result = fetcher.fetch(request(url, HASH.hex()), new Download());
-        assertEquals(Outcome.ADOPTED, result.outcome());
-        assertEquals(-1, MODEL.mismatch(Path.of(result.path())));
-        assertFalse(Files.isSameFile(blob, Path.of(result.path())));
-        try (Stream<Path> files = Files.list(models.resolve("loras"))) {
-          assertEquals(2, files.count(), "the model and its sidecar file");
-        }
+    Path blob = write(disk.resolve("hub/models--a--b/blobs").resolve(HASH.hex()), MODEL);
+    try (SmallVolume volume = SmallVolume.mount(models, "size=2m")) {
+      FetchResult result = fetch(url, HASH.hex());
+      assertEquals(Outcome.ADOPTED, result.outcome());
+      assertEquals(-1, MODEL.mismatch(Path.of(result.path())));
+      assertFalse(Files.isSameFile(blob, Path.of(result.path())));
+      try (Stream<Path> files = Files.list(volume.root().resolve("loras"))) {
+        assertEquals(2, files.count(), "the model and its sidecar file");
       }
-    } finally {
-      try (Stream<Path> files = Files.walk(cache)) {
-        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-          Files.delete(file);
-        }
+    }
+  }
+
+  @Test
+  void aCopyThatDoesNotFitIsNotBegun() throws Exception {
+    write(disk.resolve("hub/models--a--b/blobs").resolve(HASH.hex()), MODEL);
+    try (SmallVolume volume = SmallVolume.mount(models, "size=2m")) {
+      volume.fillUpTo(MODEL.lengthBytes() / 2);
+      FetchException failure = assertThrows(FetchException.class, () -> fetch(url, HASH.hex()));
+      assertEquals(FailureKind.DISK_FULL, failure.kind(), failure.getMessage());
+      try (Stream<Path> files = Files.list(volume.root().resolve("loras"))) {
+        assertEquals(List.of(), files.toList());
       }
     }
   }
