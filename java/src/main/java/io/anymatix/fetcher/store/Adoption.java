@@ -118,20 +118,26 @@ final class Adoption {
 
   private void lookBelow(Path folder) {
     try {
-      Files.walkFileTree(folder.toRealPath(), Set.of(), DEEPEST, new Visitor());
+      Path root = folder.toRealPath();
+      Files.walkFileTree(root, Set.of(), DEEPEST, new Visitor(root));
     } catch (IOException e) {
       // Gone or unreadable: there is nothing to be found there.
     }
   }
 
   private final class Visitor extends SimpleFileVisitor<Path> {
+    private final Path root;
     private int entries;
+
+    private Visitor(Path root) {
+      this.root = root;
+    }
 
     @Override
     public FileVisitResult preVisitDirectory(Path folder, BasicFileAttributes attributes) {
       Path name = folder.getFileName();
       boolean isHidden = name != null && name.toString().startsWith(".");
-      if (isHidden || ModelFolders.isCodeFolder(folder)) {
+      if (!folder.equals(root) && (isHidden || ModelFolders.isCodeFolder(folder))) {
         return FileVisitResult.SKIP_SUBTREE;
       }
       cancellation.throwIfCancelled();

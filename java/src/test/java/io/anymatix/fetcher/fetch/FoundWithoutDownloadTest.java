@@ -171,6 +171,13 @@ class FoundWithoutDownloadTest {
   }
 
   @Test
+  void aRootMayBeHiddenItself() throws Exception {
+    models = Files.createDirectories(disk.resolve(".models"));
+    Path there = write(models.resolve("vae/x.safetensors"), MODEL);
+    assertAdopted(there, fetch(url, HASH.hex()));
+  }
+
+  @Test
   void withoutTheNetworkAHashOfTheCallersIsEnough() throws Exception {
     Path there = write(models.resolve("vae/" + HASH.hex() + ".safetensors"), MODEL);
     try (Fetcher fetcher = fetcher(true)) {
