@@ -47,6 +47,11 @@ public final class Redactor {
           "at");
 
   private static final Pattern URL = Pattern.compile("\\b[A-Za-z][A-Za-z0-9+.-]*://[^\\s\"'<>]+");
+
+  /** An address at Mega's storage gives the file to whoever has it, though encrypted. */
+  private static final Pattern MEGA_STORAGE =
+      Pattern.compile("(?i)^(https?://[^/?#]*\\.userstorage\\.mega\\.co\\.nz(?::\\d+)?/).+");
+
   private static final Pattern USER_INFO = Pattern.compile("(?<=://)[^/?#@]*@");
   private static final Pattern AUTHORIZATION =
       Pattern.compile(
@@ -66,6 +71,7 @@ public final class Redactor {
   /** A url as it may be shown: user name, credential values, signatures, Mega key masked. */
   public static String url(String url) {
     String shown = USER_INFO.matcher(url).replaceFirst("");
+    shown = MEGA_STORAGE.matcher(shown).replaceFirst("$1" + MASK);
     int fragmentAt = shown.indexOf('#');
     String fragment = fragmentAt < 0 ? "" : shown.substring(fragmentAt);
     shown = fragmentAt < 0 ? shown : shown.substring(0, fragmentAt);

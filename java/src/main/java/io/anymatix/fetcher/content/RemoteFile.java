@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * @param sha256 the hash that the source itself states
  * @param contentDisposition the field of the last answer, its bytes as Latin-1
  * @param metadata what the source tells about the model
+ * @param fileName the name that the source states in another way than by that field
+ * @param delivery how that address hands out the bytes
  */
 public record RemoteFile(
     String source,
@@ -31,7 +33,9 @@ public record RemoteFile(
     Validator validator,
     @Nullable Sha256 sha256,
     @Nullable String contentDisposition,
-    @Nullable JsonNode metadata) {
+    @Nullable JsonNode metadata,
+    @Nullable String fileName,
+    Delivery delivery) {
 
   /** The same with a length, for a server that does not tell it itself. */
   public RemoteFile withLengthBytes(long statedBytes) {
@@ -46,7 +50,9 @@ public record RemoteFile(
         validator,
         sha256,
         contentDisposition,
-        metadata);
+        metadata,
+        fileName,
+        delivery);
   }
 
   /** The same with the hash that the source states; null for none. */
@@ -62,7 +68,9 @@ public record RemoteFile(
         validator,
         stated,
         contentDisposition,
-        metadata);
+        metadata,
+        fileName,
+        delivery);
   }
 
   /** The same with the field that names the file; null for none. */
@@ -78,7 +86,9 @@ public record RemoteFile(
         validator,
         sha256,
         field,
-        metadata);
+        metadata,
+        fileName,
+        delivery);
   }
 
   /** The same with what the source tells about the model; null for nothing. */
@@ -94,6 +104,44 @@ public record RemoteFile(
         validator,
         sha256,
         contentDisposition,
-        told);
+        told,
+        fileName,
+        delivery);
+  }
+
+  /** The same, asked for with these header fields. */
+  public RemoteFile withCredentials(Map<String, String> fields) {
+    return new RemoteFile(
+        source,
+        location,
+        fields,
+        lengthBytes,
+        rangesProven,
+        rangeEvidence,
+        httpVersion,
+        validator,
+        sha256,
+        contentDisposition,
+        metadata,
+        fileName,
+        delivery);
+  }
+
+  /** The same, handed out in another way. */
+  public RemoteFile withDelivery(Delivery other) {
+    return new RemoteFile(
+        source,
+        location,
+        credentials,
+        lengthBytes,
+        rangesProven,
+        rangeEvidence,
+        httpVersion,
+        validator,
+        sha256,
+        contentDisposition,
+        metadata,
+        fileName,
+        other);
   }
 }

@@ -19,6 +19,7 @@ public final class FetchException extends RuntimeException {
   private final @Nullable String redactedUrl;
   private final @Nullable String hint;
   private final @Nullable Duration retryAfter;
+  private final boolean retryable;
   private final Map<String, Object> facts;
 
   private FetchException(Builder builder) {
@@ -28,6 +29,7 @@ public final class FetchException extends RuntimeException {
     this.redactedUrl = builder.redactedUrl;
     this.hint = builder.hint;
     this.retryAfter = builder.retryAfter;
+    this.retryable = builder.retryable;
     this.facts = Collections.unmodifiableMap(new LinkedHashMap<>(builder.facts));
   }
 
@@ -65,8 +67,9 @@ public final class FetchException extends RuntimeException {
     return retryAfter;
   }
 
+  /** Whether the same request may succeed later without anybody changing anything. */
   public boolean retryable() {
-    return kind.retryable();
+    return retryable;
   }
 
   /** Further fields of the error's {@code data}, in order. */
@@ -89,6 +92,7 @@ public final class FetchException extends RuntimeException {
     builder.redactedUrl = redactedUrl;
     builder.hint = hint;
     builder.retryAfter = retryAfter;
+    builder.retryable = retryable;
     builder.facts.putAll(facts);
     builder.cause = getCause();
     return builder;
@@ -103,11 +107,13 @@ public final class FetchException extends RuntimeException {
     private @Nullable String hint;
     private @Nullable Duration retryAfter;
     private @Nullable Throwable cause;
+    private boolean retryable;
     private final Map<String, Object> facts = new LinkedHashMap<>();
 
     private Builder(FailureKind kind, String message) {
       this.kind = kind;
       this.message = message;
+      this.retryable = kind.retryable();
     }
 
     public Builder status(int status) {
@@ -127,6 +133,12 @@ public final class FetchException extends RuntimeException {
 
     public Builder retryAfter(@Nullable Duration retryAfter) {
       this.retryAfter = retryAfter;
+      return this;
+    }
+
+    /** Says that asking again is of no use here, although it may be for others of this kind. */
+    public Builder notRetryable() {
+      retryable = false;
       return this;
     }
 

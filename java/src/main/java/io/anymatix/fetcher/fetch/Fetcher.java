@@ -280,7 +280,7 @@ public final class Fetcher implements AutoCloseable {
     }
     work.phase = Phase.RESOLVING;
     RemoteFile remote = resolve(order, work);
-    ModelFileName name = ModelFileName.of(remote.contentDisposition(), order.key().effective());
+    ModelFileName name = name(remote, order.key());
     refusePickle(name, remote);
     work.fileName = name.original();
     work.totalBytes = remote.lengthBytes();
@@ -411,6 +411,12 @@ public final class Fetcher implements AutoCloseable {
         work.counters::waiting);
   }
 
+  private static ModelFileName name(RemoteFile remote, ModelStore.Key key) {
+    return remote.fileName() != null
+        ? ModelFileName.ofUntrusted(remote.fileName(), key.urlHash())
+        : ModelFileName.of(remote.contentDisposition(), key.effective());
+  }
+
   private void refusePickle(ModelFileName name, RemoteFile remote) {
     if (config.refusePickle() && ModelStore.isPickle(name)) {
       throw FetchException.because(
@@ -447,9 +453,7 @@ public final class Fetcher implements AutoCloseable {
       Transfer.Result transferred = transfer(order, work, remote, part);
       work.phase = Phase.VERIFYING;
       work.totalBytes = transferred.lengthBytes();
-      if (wanted != null
-          && !wanted.equals(transferred.sha256())
-          && work.counters.reusedBytes() > 0) {
+      if (!fits(transferred, wanted) && work.counters.reusedBytes() > 0) {
         // What an earlier attempt left may have been of other content; the source is asked afresh.
         log.info("{}: the resumed bytes do not fit, starting over", origin.name().original());
         part.discard();
@@ -482,6 +486,10 @@ public final class Fetcher implements AutoCloseable {
         .run();
   }
 
+  private static boolean fits(Transfer.Result transferred, @Nullable Sha256 wanted) {
+    return transferred.authentic() && (wanted == null || wanted.equals(transferred.sha256()));
+  }
+
   /** Nothing gets a final name before this: length and hash as promised, and a model's content. */
   private void verify(
       PartFile part,
@@ -490,6 +498,18 @@ public final class Fetcher implements AutoCloseable {
       @Nullable Sha256 wanted,
       Transfer.Result transferred) {
     Sha256 actual = transferred.sha256();
+    if (!transferred.authentic()) {
+      part.delete();
+      throw FetchException.because(
+              FailureKind.INTEGRITY,
+              origin.name().original()
+                  + ", "
+                  + transferred.lengthBytes()
+                  + " bytes, does not have the check sum that its link promises.")
+          .url(remote.location().redacted())
+          .fact("actualSha256", actual.hex())
+          .build();
+    }
     if (wanted != null && !wanted.equals(actual)) {
       part.delete();
       throw FetchException.because(
@@ -609,7 +629,7 @@ public final class Fetcher implements AutoCloseable {
     return new ProbeResult(
         remote.source(),
         location.redacted(),
-        ModelFileName.of(remote.contentDisposition(), key.effective()).original(),
+        name(remote, key).original(),
         remote.lengthBytes(),
         remote.rangesProven(),
         remote.rangeEvidence(),

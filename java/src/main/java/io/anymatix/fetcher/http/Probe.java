@@ -28,8 +28,8 @@ public record Probe(
     Validator validator,
     Map<String, String> fields) {
 
-  /** Reads an answer; null if its status describes no representation. */
-  static @Nullable Probe of(Answer answer) {
+  /** Reads an answer to that request; null if its status describes no representation. */
+  public static @Nullable Probe of(Answer answer) {
     ContentRange contentRange = answer.contentRange();
     Long length = answer.isCoded() ? null : answer.contentLengthBytes();
     Long stated = contentRange == null ? null : contentRange.completeLengthBytes();
@@ -45,6 +45,15 @@ public record Probe(
       case 416 -> of(answer, stated, false, evidence);
       default -> null;
     };
+  }
+
+  /** Reads a success that answers a range of one byte asked for in the path. */
+  static Probe ofRangeInPath(Answer answer) {
+    Long length = answer.contentLengthBytes();
+    boolean oneByte =
+        answer.status() == 200 && length != null && length == 1 && !answer.isCoded();
+    String evidence = answer.status() + ", Content-Length: " + length + " for one byte in the path";
+    return of(answer, null, oneByte, evidence);
   }
 
   private static Probe of(

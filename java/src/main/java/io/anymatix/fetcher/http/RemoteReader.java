@@ -29,12 +29,14 @@ import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManagerBuil
 import org.apache.hc.client5.http.protocol.HttpClientContext;
 import org.apache.hc.client5.http.ssl.DefaultClientTlsStrategy;
 import org.apache.hc.core5.http.ClassicHttpResponse;
+import org.apache.hc.core5.http.ContentType;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.HttpHost;
 import org.apache.hc.core5.http.HttpRequest;
 import org.apache.hc.core5.http.HttpResponse;
 import org.apache.hc.core5.http.config.Http1Config;
 import org.apache.hc.core5.http.io.SocketConfig;
+import org.apache.hc.core5.http.io.entity.StringEntity;
 import org.apache.hc.core5.http.message.BasicHttpRequest;
 import org.apache.hc.core5.io.CloseMode;
 import org.apache.hc.core5.net.URIAuthority;
@@ -146,7 +148,8 @@ public final class RemoteReader implements AutoCloseable {
     while (true) {
       policy.check(hop.url());
       Answer answer = exchange(hop, List.copyOf(hops), cancellation);
-      String location = isRedirect(answer.status()) ? answer.field("Location") : null;
+      boolean mayMove = isRedirect(answer.status()) && hop.json() == null;
+      String location = mayMove ? answer.field("Location") : null;
       if (location == null) {
         return answer;
       }
@@ -214,6 +217,20 @@ public final class RemoteReader implements AutoCloseable {
     }
   }
 
+  /**
+   * Asks for the first byte alone by a suffix of the path. What answers that with exactly one byte
+   * takes ranges in this form; the length of the whole is not told.
+   *
+   * @throws FetchException also for an answer that is no success
+   */
+  public Probe probeInPath(RemoteRequest request, Cancellation cancellation) {
+    RemoteRequest firstByte = request.withRangeInPath(new ByteRange(0, 0));
+    try (Answer answer = openSuccessful(firstByte, cancellation)) {
+      drainIfShort(answer);
+      return Probe.ofRangeInPath(answer);
+    }
+  }
+
   /** Speaks HTTP/1.1 to this origin from now on. */
   public void avoidHttp2(HttpUrl url) {
     withoutHttp2.add(url.authority());
@@ -241,18 +258,23 @@ public final class RemoteReader implements AutoCloseable {
   private Answer exchange(RemoteRequest request, List<Answer.Hop> hops, Cancellation cancellation) {
     cancellation.throwIfCancelled();
     HttpUrl url = request.url();
-    if (url.isHttps() && !withoutHttp2.contains(url.authority())) {
+    boolean mayBeHttp2 = url.isHttps() && request.json() == null;
+    if (mayBeHttp2 && !withoutHttp2.contains(url.authority())) {
       Answer answer = negotiate(request, hops, cancellation);
       if (!answer.isHttp2()) {
         avoidHttp2(url);
       }
       return answer;
     }
-    HttpUriRequestBase message = new HttpUriRequestBase("GET", URI.create("/"));
+    String method = request.json() == null ? "GET" : "POST";
+    HttpUriRequestBase message = new HttpUriRequestBase(method, URI.create("/"));
     message.setScheme(url.scheme());
     message.setAuthority(authority(url));
     message.setPath(url.target());
     setFields(message, request);
+    if (request.json() != null) {
+      message.setEntity(new StringEntity(request.json(), ContentType.APPLICATION_JSON));
+    }
     Cancellation.Registration registration = cancellation.onCancel(message::abort);
     try {
       ClassicHttpResponse response =
@@ -266,7 +288,7 @@ public final class RemoteReader implements AutoCloseable {
           hops,
           "HTTP/1.1",
           response.getCode(),
-          fields(response, url),
+          fields(response, request),
           content,
           message::abort,
           registration);
@@ -294,7 +316,7 @@ public final class RemoteReader implements AutoCloseable {
           hops,
           exchange.httpVersion(),
           response.getCode(),
-          fields(response, url),
+          fields(response, request),
           exchange.content(),
           exchange::abort,
           registration);
@@ -334,6 +356,9 @@ public final class RemoteReader implements AutoCloseable {
   private static void setFields(HttpRequest message, RemoteRequest request) {
     message.setHeader("Accept", "*/*");
     message.setHeader("Accept-Encoding", "identity");
+    if (request.cookies() != null) {
+      request.cookies().fieldsFor(request.url()).forEach(message::setHeader);
+    }
     request.credentials().forEach(message::setHeader);
     if (request.range() != null) {
       message.setHeader("Range", request.range().headerValue());
@@ -343,7 +368,11 @@ public final class RemoteReader implements AutoCloseable {
     }
   }
 
-  private static Map<String, String> fields(HttpResponse response, HttpUrl url) {
+  private static Map<String, String> fields(HttpResponse response, RemoteRequest request) {
+    HttpUrl url = request.url();
+    if (request.cookies() != null) {
+      request.cookies().remember(url, response.getHeaders("Set-Cookie"));
+    }
     Header[] headers = response.getHeaders();
     if (headers.length > MAX_HEADER_FIELDS) {
       throw FetchException.because(

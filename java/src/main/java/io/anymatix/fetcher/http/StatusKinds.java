@@ -46,6 +46,10 @@ final class StatusKinds {
           case 410 -> FetchException.because(FailureKind.GONE, at + ": the file is gone for good.");
           case 429 -> FetchException.because(FailureKind.RATE_LIMITED, at + ": too many requests.");
           case 408, 504 -> FetchException.because(FailureKind.TIMEOUT, at + ": it took too long.");
+          case 509 ->
+              FetchException.because(
+                      FailureKind.QUOTA, at + ": the transfer quota of this address is used up.")
+                  .hint("Wait some hours, then run again; what was received is kept.");
           default ->
               FetchException.because(
                   FailureKind.SERVER,

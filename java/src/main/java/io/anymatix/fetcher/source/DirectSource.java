@@ -1,5 +1,6 @@
 package io.anymatix.fetcher.source;
 
+import io.anymatix.fetcher.content.Delivery;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
@@ -42,7 +43,9 @@ final class DirectSource implements Source {
         probe.validator(),
         null,
         contentDisposition(probe),
-        null);
+        null,
+        null,
+        Delivery.PLAIN);
   }
 
   private static @Nullable String contentDisposition(Probe probe) {

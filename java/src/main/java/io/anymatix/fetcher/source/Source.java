@@ -35,9 +35,10 @@ interface Source {
   /**
    * What a caller wants.
    *
-   * @param url the url as the caller wrote it
+   * @param text the url exactly as the caller wrote it, with its fragment, which may be a key
+   * @param url the same, split
    * @param effectiveUrl the same with the caller's query tail
    * @param auth the caller's query tail
    */
-  record Wanted(HttpUrl url, HttpUrl effectiveUrl, @Nullable String auth) {}
+  record Wanted(String text, HttpUrl url, HttpUrl effectiveUrl, @Nullable String auth) {}
 }

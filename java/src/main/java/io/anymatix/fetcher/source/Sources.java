@@ -4,19 +4,15 @@ import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
-import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RetryPolicy;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** All sources in the order in which they are asked; direct links last. */
 public final class Sources {
-  private static final Set<String> MEGA_HOSTS = Set.of("mega.nz", "mega.co.nz", "mega.io");
-
   /**
    * Connections for one file, by source: what each site is known to bear from one caller. All
    * ceilings are here; what the user asks for never exceeds them.
@@ -34,6 +30,8 @@ public final class Sources {
         List.of(
             new HuggingFaceSource(reader, credentials, hub),
             new CivitaiSource(reader, credentials),
+            new GoogleDriveSource(reader),
+            new MegaSource(reader),
             new DirectSource(reader));
   }
 
@@ -78,7 +76,7 @@ public final class Sources {
   }
 
   private static Source.Wanted wanted(String url, String effectiveUrl, @Nullable String auth) {
-    return new Source.Wanted(httpUrl(url), httpUrl(effectiveUrl), auth);
+    return new Source.Wanted(url, httpUrl(url), httpUrl(effectiveUrl), auth);
   }
 
   private static HttpUrl httpUrl(String url) {
@@ -86,12 +84,6 @@ public final class Sources {
   }
 
   private Source sourceOf(Source.Wanted wanted) {
-    if (MEGA_HOSTS.contains(wanted.url().host())) {
-      throw FetchException.because(
-              FailureKind.UNSUPPORTED, "Mega links cannot be fetched: their content is encrypted.")
-          .url(wanted.url().redacted())
-          .build();
-    }
     return sources.stream().filter(source -> source.claims(wanted.url())).findFirst().orElseThrow();
   }
 }

@@ -1,16 +1,17 @@
 package io.anymatix.fetcher.transfer;
 
-import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.content.ContentDigest;
+import io.anymatix.fetcher.content.ContentKey;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.store.PartFile;
 import java.nio.ByteBuffer;
-import java.security.MessageDigest;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Hashes a part file behind its writers: whatever is contiguous from the start is read back, from
@@ -26,12 +27,13 @@ final class PrefixHasher {
   private final LongSupplier contiguousBytes;
   private final Counters counters;
   private final Cancellation cancellation;
-  private final CompletableFuture<Sha256> result;
+  private final CompletableFuture<ContentDigest.Result> result;
   private volatile boolean abandoned;
 
   PrefixHasher(
       PartFile part,
       long lengthBytes,
+      @Nullable ContentKey key,
       LongSupplier contiguousBytes,
       Counters counters,
       Cancellation cancellation,
@@ -41,7 +43,7 @@ final class PrefixHasher {
     this.contiguousBytes = contiguousBytes;
     this.counters = counters;
     this.cancellation = cancellation;
-    this.result = CompletableFuture.supplyAsync(this::hash, executor);
+    this.result = CompletableFuture.supplyAsync(() -> hash(new ContentDigest(key)), executor);
   }
 
   /**
@@ -49,7 +51,7 @@ final class PrefixHasher {
    *
    * @throws io.anymatix.fetcher.failure.FetchException if the part could not be read
    */
-  Sha256 await() {
+  ContentDigest.Result await() {
     try {
       return result.join();
     } catch (CompletionException e) {
@@ -66,8 +68,7 @@ final class PrefixHasher {
     result.handle((hash, error) -> true).join();
   }
 
-  private Sha256 hash() {
-    MessageDigest digest = Sha256.newDigest();
+  private ContentDigest.Result hash(ContentDigest digest) {
     ByteBuffer buffer = ByteBuffer.allocate(BUFFER_BYTES);
     long position = 0;
     long pauseNanos = SHORTEST_PAUSE_NANOS;
@@ -93,6 +94,6 @@ final class PrefixHasher {
         counters.hashed(position);
       }
     }
-    return Sha256.finish(digest);
+    return digest.finish();
   }
 }

@@ -1,6 +1,7 @@
 package io.anymatix.fetcher.transfer;
 
 import io.anymatix.fetcher.content.ByteRange;
+import io.anymatix.fetcher.content.ContentKey;
 import io.anymatix.fetcher.content.ContentRange;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
@@ -13,6 +14,7 @@ import io.anymatix.fetcher.store.PartFile;
 import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer.Reason;
 import java.nio.ByteBuffer;
 import java.util.Locale;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -115,14 +117,8 @@ final class SegmentWorker {
       return; // its rival was faster than this thread's start
     }
     ByteRange wanted = new ByteRange(segment.position(), end - 1);
-    RemoteRequest request =
-        new RemoteRequest(
-            remote.location(),
-            remote.credentials(),
-            wanted,
-            tagsIdentify ? remote.validator().ifRangeValue() : null);
     counters.connections.incrementAndGet();
-    try (Answer answer = reader.open(request, cancellation)) {
+    try (Answer answer = reader.open(request(wanted), cancellation)) {
       http2 = answer.isHttp2();
       long last = checked(answer, wanted);
       receive(answer, last);
@@ -131,9 +127,22 @@ final class SegmentWorker {
     }
   }
 
+  private RemoteRequest request(ByteRange wanted) {
+    RemoteRequest whole = new RemoteRequest(remote.location(), remote.credentials(), null, null);
+    return remote.delivery().rangesInPath()
+        ? whole.withRangeInPath(wanted)
+        : whole
+            .withRange(wanted)
+            .withIfRange(tagsIdentify ? remote.validator().ifRangeValue() : null);
+  }
+
   /** The offset of the last byte that the answer holds. */
   private long checked(Answer answer, ByteRange wanted) {
     int status = answer.status();
+    requireNoPage(answer, remote);
+    if (status == 200 && remote.delivery().rangesInPath()) {
+      return checkedByLength(answer, wanted);
+    }
     if (status == 200) {
       Long length = answer.contentLengthBytes();
       boolean changed =
@@ -191,7 +200,37 @@ final class SegmentWorker {
     }
   }
 
+  /** What was asked for in the path looks like a whole file: its length alone tells. */
+  private long checkedByLength(Answer answer, ByteRange wanted) {
+    Long length = answer.contentLengthBytes();
+    if (answer.isCoded() || length == null || length != wanted.lengthBytes()) {
+      throw unusable(Reason.RANGE_IGNORED, "200 and " + length + " bytes for " + wanted.lengthBytes());
+    }
+    return wanted.last();
+  }
+
+  /**
+   * Takes a page, unless it is as long as the file, for what it means at an address that was made
+   * for one download: its time is over.
+   */
+  static void requireNoPage(Answer answer, RemoteFile remote) {
+    String contentType = answer.field("Content-Type");
+    if (remote.delivery().isPassing()
+        && answer.status() == 200
+        && contentType != null
+        && contentType.toLowerCase(Locale.ROOT).startsWith("text/html")
+        && !Objects.equals(answer.contentLengthBytes(), remote.lengthBytes())) {
+      throw FetchException.because(
+              FailureKind.FORBIDDEN,
+              remote.location().host() + " sent a page in place of the file: the address is over.")
+          .url(remote.location().redacted())
+          .build();
+    }
+  }
+
   private void receive(Answer answer, long lastByte) {
+    ContentKey key = remote.delivery().key();
+    ContentKey.Decryptor decryptor = key == null ? null : key.decryptorAt(segment.position());
     byte[] buffer = new byte[BUFFER_BYTES];
     int filled = 0;
     try {
@@ -204,6 +243,9 @@ final class SegmentWorker {
         int n = answer.read(buffer, filled, throttle.chunkBytes(room));
         if (n < 0) {
           throw endedEarly();
+        }
+        if (decryptor != null) {
+          decryptor.decrypt(buffer, filled, n);
         }
         filled += n;
         counters.transferredBytes.add(n);

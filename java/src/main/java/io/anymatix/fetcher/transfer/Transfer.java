@@ -2,6 +2,7 @@ package io.anymatix.fetcher.transfer;
 
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.content.ByteRange;
+import io.anymatix.fetcher.content.ContentDigest;
 import io.anymatix.fetcher.content.ContentRange;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
@@ -20,7 +21,6 @@ import io.anymatix.fetcher.store.PartFile;
 import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer;
 import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer.Reason;
 import java.nio.ByteBuffer;
-import java.security.MessageDigest;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -106,17 +106,23 @@ public final class Transfer {
   /**
    * What a transfer ended with.
    *
+   * @param authentic false if the key of an encrypted file says that these are other bytes
    * @param connections connections that were used at a time, at most; 0 if every byte was there
    * @param http2 whether they spoke HTTP/2
    * @param startedOver whether bytes that were there were dropped, since the content had changed or
    *     nothing proved them
    */
   public record Result(
-      long lengthBytes, Sha256 sha256, int connections, boolean http2, boolean startedOver) {
+      long lengthBytes,
+      Sha256 sha256,
+      boolean authentic,
+      int connections,
+      boolean http2,
+      boolean startedOver) {
 
     /** The same, after bytes of an earlier attempt had turned out to be of no use. */
     public Result afterStartingOver() {
-      return new Result(lengthBytes, sha256, connections, http2, true);
+      return new Result(lengthBytes, sha256, authentic, connections, http2, true);
     }
   }
 
@@ -197,13 +203,29 @@ public final class Transfer {
     counters.begin(length - table.missingBytes(), () -> length - table.missingBytes());
     PrefixHasher hasher =
         new PrefixHasher(
-            part, length, table::contiguousPrefixBytes, counters, cancellation, executor);
+            part,
+            length,
+            remote.delivery().key(),
+            table::contiguousPrefixBytes,
+            counters,
+            cancellation,
+            executor);
     try {
       int used = new Coordinator(table, length, connections).run();
-      return new Result(length, hasher.await(), used, sawHttp2, startedOver || droppedFoundBytes);
+      return result(length, hasher.await(), used);
     } finally {
       hasher.abandon();
     }
+  }
+
+  private Result result(long lengthBytes, ContentDigest.Result digest, int connections) {
+    return new Result(
+        lengthBytes,
+        digest.sha256(),
+        digest.authentic(),
+        connections,
+        sawHttp2,
+        startedOver || droppedFoundBytes);
   }
 
   /**
@@ -214,7 +236,10 @@ public final class Transfer {
     boolean foundBytes = part.lengthBytes() > 0;
     List<CoveredRange> trusted = part.trusted(length, identity());
     droppedFoundBytes |= foundBytes && trusted.isEmpty();
-    boolean identified = remote.sha256() != null || remote.validator().isStrong();
+    boolean identified =
+        remote.sha256() != null
+            || remote.delivery().key() != null
+            || remote.validator().isStrong();
     if (trusted.isEmpty() || identified || !remote.rangesProven()) {
       return trusted;
     }
@@ -406,10 +431,13 @@ public final class Transfer {
     /** Whether the server now answers a range with exactly those bytes of the same content. */
     private boolean areRangesHonoured(Cancellation until) {
       RemoteFile asked = remote;
+      RemoteRequest request =
+          new RemoteRequest(asked.location(), asked.credentials(), null, null);
       try {
-        Probe probe =
-            reader.probe(
-                new RemoteRequest(asked.location(), asked.credentials(), null, null), until);
+        if (asked.delivery().rangesInPath()) {
+          return reader.probeInPath(request, until).rangesProven();
+        }
+        Probe probe = reader.probe(request, until);
         Identity now = new Identity(probe.validator(), asked.sha256());
         return probe.rangesProven()
             && asked.lengthBytes() != null
@@ -704,7 +732,7 @@ public final class Transfer {
       if (remote.lengthBytes() != null) {
         part.requireSpace(remote.lengthBytes());
       }
-      MessageDigest digest = Sha256.newDigest();
+      ContentDigest digest = new ContentDigest(remote.delivery().key());
       AtomicLong received = new AtomicLong();
       counters.begin(0, received::get);
       try {
@@ -720,8 +748,7 @@ public final class Transfer {
                 },
                 cancellation);
         sawHttp2 |= stream.isHttp2();
-        return new Result(
-            length, Sha256.finish(digest), 1, sawHttp2, startedOver || droppedFoundBytes);
+        return result(length, digest.finish(), 1);
       } catch (FetchException failure) {
         pauseAfter(failure, retry);
       }
@@ -748,7 +775,12 @@ public final class Transfer {
 
   /** A signed address answers 401 or 403 once it has expired; the source may give a new one. */
   private boolean isExpiredLink(FetchException failure) {
-    boolean refused = failure.kind() == FailureKind.AUTH || failure.kind() == FailureKind.FORBIDDEN;
+    boolean refused =
+        switch (failure.kind()) {
+          case AUTH, FORBIDDEN -> true;
+          case NOT_FOUND, GONE -> remote.delivery().isPassing();
+          default -> false;
+        };
     return refused && fruitlessResolutions < MOST_FRUITLESS_RESOLUTIONS;
   }
 

@@ -1,5 +1,6 @@
 package io.anymatix.fetcher.transfer;
 
+import io.anymatix.fetcher.content.ContentKey;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
@@ -53,6 +54,7 @@ final class WholeStream {
     counters.connections.incrementAndGet();
     try (Answer answer = reader.openSuccessful(request, cancellation)) {
       http2 |= answer.isHttp2();
+      SegmentWorker.requireNoPage(answer, remote);
       if (!asItComes) {
         SegmentWorker.requireSameTag(answer, remote);
       }
@@ -88,6 +90,8 @@ final class WholeStream {
       RemoteFile remote,
       Sink sink,
       Cancellation cancellation) {
+    ContentKey key = remote.delivery().key();
+    ContentKey.Decryptor decryptor = key == null ? null : key.decryptorAt(0);
     byte[] buffer = new byte[BUFFER_BYTES];
     long position = 0;
     while (true) {
@@ -99,6 +103,9 @@ final class WholeStream {
       throttle.received(n, cancellation);
       if (promisedBytes != null && position + n > promisedBytes) {
         throw tooLong(promisedBytes, remote);
+      }
+      if (decryptor != null) {
+        decryptor.decrypt(buffer, 0, n);
       }
       sink.accept(buffer, n, position);
       position += n;

@@ -50,6 +50,7 @@ final class Answer {
   @Nullable String entityTag;
   @Nullable String lastModified;
   boolean honoursRanges = true;
+  boolean rangesInPath;
   boolean honoursIfRange = true;
   boolean multipart;
   boolean gzip;
@@ -217,7 +218,7 @@ final class Answer {
     if (honoursRanges) {
       fields.add(new Reply.Field("Accept-Ranges", "bytes"));
     }
-    String range = request.header("Range");
+    String range = rangesInPath ? RangeRequest.inPath(request.path()) : request.header("Range");
     if (range == null || !honoursRanges || !request.method().equals("GET") || !ifRangeHolds()) {
       whole();
       return;
@@ -264,6 +265,11 @@ final class Answer {
     }
     if (fieldValue != null) {
       fields.add(new Reply.Field("Content-Range", fieldValue));
+    }
+    if (rangesInPath) {
+      status = 200;
+      reason = "OK";
+      fields.removeIf(field -> field.name().equals("Content-Range"));
     }
     body = part;
   }

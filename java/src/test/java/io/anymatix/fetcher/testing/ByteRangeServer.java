@@ -339,6 +339,10 @@ public final class ByteRangeServer implements AutoCloseable {
           return resource;
         }
       }
+      Resource inPath = resources.get(host + RangeRequest.withoutRange(request.path()));
+      if (inPath != null && inPath.rangesInPath) {
+        return inPath;
+      }
     }
     return null;
   }
@@ -375,6 +379,7 @@ public final class ByteRangeServer implements AutoCloseable {
     private volatile Content content;
     private volatile @Nullable String entityTag;
     private volatile @Nullable String lastModified;
+    private volatile boolean rangesInPath;
     private int requestCount;
     private int inFlight;
     private int maxInFlight;
@@ -407,6 +412,15 @@ public final class ByteRangeServer implements AutoCloseable {
       return this;
     }
 
+    /**
+     * Takes ranges as a suffix of the path, {@code /first-last}, and answers them with 200, as if
+     * each were a file of its own.
+     */
+    public Resource rangesInPath() {
+      rangesInPath = true;
+      return this;
+    }
+
     /** Serves another content from the next request on. */
     public Resource replaceContent(Content replacement) {
       content = replacement;
@@ -427,6 +441,7 @@ public final class ByteRangeServer implements AutoCloseable {
       Answer answer = new Answer(request, content);
       answer.entityTag = entityTag;
       answer.lastModified = lastModified;
+      answer.rangesInPath = rangesInPath;
       script.applyTo(answer);
       return answer;
     }

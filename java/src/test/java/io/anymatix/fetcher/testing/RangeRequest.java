@@ -13,6 +13,20 @@ import org.jspecify.annotations.Nullable;
 record RangeRequest(Fault.@Nullable Span span) {
   private static final Pattern SINGLE = Pattern.compile("bytes=(\\d{0,18})-(\\d{0,18})");
 
+  private static final Pattern IN_PATH = Pattern.compile("(.*)/(\\d{1,18})-(\\d{1,18})");
+
+  /** The range that a path ends with, written as a field's value; null if it ends with none. */
+  static @Nullable String inPath(String path) {
+    Matcher matcher = IN_PATH.matcher(path);
+    return matcher.matches() ? "bytes=" + matcher.group(2) + "-" + matcher.group(3) : null;
+  }
+
+  /** The path without the range that it ends with. */
+  static String withoutRange(String path) {
+    Matcher matcher = IN_PATH.matcher(path);
+    return matcher.matches() ? matcher.group(1) : path;
+  }
+
   /** Null if the field is to be ignored: malformed, of another unit, or of several ranges. */
   static @Nullable RangeRequest parse(String fieldValue, long completeLengthBytes) {
     Matcher matcher = SINGLE.matcher(fieldValue.strip());

@@ -23,7 +23,7 @@ import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
 /** A real fetcher on one folder, and one download of it. */
-final class Bench implements AutoCloseable {
+public final class Bench implements AutoCloseable {
   private final Path folder;
   private final Fetcher fetcher;
 
@@ -32,11 +32,12 @@ final class Bench implements AutoCloseable {
     this.fetcher = new Fetcher(config);
   }
 
-  static Bench on(Path folder, Duration stallTimeout) {
+  public static Bench on(Path folder, Duration stallTimeout) {
     return new Bench(folder, config(folder, stallTimeout, null, List.of()));
   }
 
-  static Bench withTls(Path folder, Duration stallTimeout, Path caFile, String... connectTo) {
+  public static Bench withTls(
+      Path folder, Duration stallTimeout, Path caFile, String... connectTo) {
     return new Bench(folder, config(folder, stallTimeout, caFile, List.of(connectTo)));
   }
 
@@ -53,23 +54,23 @@ final class Bench implements AutoCloseable {
         .build();
   }
 
-  Fetcher fetcher() {
+  public Fetcher fetcher() {
     return fetcher;
   }
 
-  FetchResult fetch(String url) {
+  public FetchResult fetch(String url) {
     return fetch(url, null, new Download());
   }
 
-  FetchResult fetch(String url, @Nullable Integer connections, Download download) {
+  public FetchResult fetch(String url, @Nullable Integer connections, Download download) {
     return fetcher.fetch(request(url, null, connections), download);
   }
 
-  FetchResult fetch(String url, String sha256) {
+  public FetchResult fetch(String url, String sha256) {
     return fetcher.fetch(request(url, sha256, null), new Download());
   }
 
-  CompletableFuture<FetchResult> start(String url, Download download) {
+  public CompletableFuture<FetchResult> start(String url, Download download) {
     return CompletableFuture.supplyAsync(() -> fetch(url, null, download));
   }
 
@@ -78,16 +79,17 @@ final class Bench implements AutoCloseable {
         url, null, folder.toString(), null, sha256, null, null, null, connections);
   }
 
-  FetchException failure(String url) {
+  public FetchException failure(String url) {
     return assertThrows(FetchException.class, () -> fetch(url));
   }
 
   /** Where the unfinished file of a url lies. */
-  Path part(String url, String stem, String suffix) {
+  public Path part(String url, String stem, String suffix) {
     return folder.resolve(stem + "_" + Sha256.ofUtf8(url).hex() + suffix + ".part");
   }
 
-  static FetchResult result(CompletableFuture<FetchResult> running) throws InterruptedException {
+  public static FetchResult result(CompletableFuture<FetchResult> running)
+      throws InterruptedException {
     try {
       return running.get(60, TimeUnit.SECONDS);
     } catch (ExecutionException e) {
@@ -98,7 +100,7 @@ final class Bench implements AutoCloseable {
   }
 
   /** The failure of a fetch that ends within a time. */
-  static <E extends Throwable> E failure(
+  public static <E extends Throwable> E failure(
       CompletableFuture<FetchResult> running, Class<E> type, Duration patience) {
     ExecutionException failure =
         assertThrows(
@@ -107,7 +109,7 @@ final class Bench implements AutoCloseable {
     return assertInstanceOf(type, failure.getCause());
   }
 
-  static void assertHolds(Content content, FetchResult result) throws IOException {
+  public static void assertHolds(Content content, FetchResult result) throws IOException {
     assertEquals(-1, content.mismatch(Path.of(result.path())), "first wrong byte");
     assertEquals(content.lengthBytes(), result.fileSize());
     assertEquals(content.sha256(), result.sha256());
