@@ -12,8 +12,7 @@ import org.apache.hc.client5.http.cookie.MalformedCookieException;
 import org.apache.hc.client5.http.impl.cookie.RFC6265CookieSpecFactory;
 import org.apache.hc.client5.http.psl.PublicSuffixMatcherLoader;
 import org.apache.hc.core5.http.Header;
-import org.apache.hc.core5.http.protocol.BasicHttpContext;
-import org.apache.hc.core5.http.protocol.HttpContext;
+import org.apache.hc.core5.http.protocol.HttpCoreContext;
 
 /**
  * The cookies of one visit to a site, kept in memory until the visit is over.
@@ -26,12 +25,11 @@ public final class Cookies {
   private static final int MOST_COOKIES = 64;
   private static final int LONGEST_FIELD = 4096;
 
-  private final HttpContext context = new BasicHttpContext();
   private final CookieSpec rules =
       new RFC6265CookieSpecFactory(
               RFC6265CookieSpecFactory.CompatibilityLevel.RELAXED,
               PublicSuffixMatcherLoader.getDefault())
-          .create(context);
+          .create(HttpCoreContext.create());
   private final BasicCookieStore store = new BasicCookieStore();
 
   /** Takes the {@code Set-Cookie} fields of an answer; what the rules forbid is left out. */

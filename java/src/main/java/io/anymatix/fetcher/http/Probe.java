@@ -50,8 +50,7 @@ public record Probe(
   /** Reads a success that answers a range of one byte asked for in the path. */
   static Probe ofRangeInPath(Answer answer) {
     Long length = answer.contentLengthBytes();
-    boolean oneByte =
-        answer.status() == 200 && length != null && length == 1 && !answer.isCoded();
+    boolean oneByte = answer.status() == 200 && length != null && length == 1 && !answer.isCoded();
     String evidence = answer.status() + ", Content-Length: " + length + " for one byte in the path";
     return of(answer, null, oneByte, evidence);
   }

@@ -246,9 +246,9 @@ final class GoogleDriveSource implements Source {
     }
 
     private FetchException refusal(Document page, Answer answer) {
-      Element reason = page.selectFirst(".uc-error-subcaption, .uc-error-caption");
+      Element reason = page.selectFirst(".uc-error-subcaption");
       String told = quotation(reason == null ? page.title() : reason.text());
-      String lowerCase = told.toLowerCase(Locale.ROOT);
+      String lowerCase = (page.title() + " " + told).toLowerCase(Locale.ROOT);
       FetchException.Builder failure;
       if (lowerCase.contains("too many users") || lowerCase.contains("quota exceeded")) {
         failure =

@@ -204,7 +204,8 @@ final class SegmentWorker {
   private long checkedByLength(Answer answer, ByteRange wanted) {
     Long length = answer.contentLengthBytes();
     if (answer.isCoded() || length == null || length != wanted.lengthBytes()) {
-      throw unusable(Reason.RANGE_IGNORED, "200 and " + length + " bytes for " + wanted.lengthBytes());
+      throw unusable(
+          Reason.RANGE_IGNORED, "200 and " + length + " bytes for " + wanted.lengthBytes());
     }
     return wanted.last();
   }

@@ -237,9 +237,7 @@ public final class Transfer {
     List<CoveredRange> trusted = part.trusted(length, identity());
     droppedFoundBytes |= foundBytes && trusted.isEmpty();
     boolean identified =
-        remote.sha256() != null
-            || remote.delivery().key() != null
-            || remote.validator().isStrong();
+        remote.sha256() != null || remote.delivery().key() != null || remote.validator().isStrong();
     if (trusted.isEmpty() || identified || !remote.rangesProven()) {
       return trusted;
     }
@@ -431,8 +429,7 @@ public final class Transfer {
     /** Whether the server now answers a range with exactly those bytes of the same content. */
     private boolean areRangesHonoured(Cancellation until) {
       RemoteFile asked = remote;
-      RemoteRequest request =
-          new RemoteRequest(asked.location(), asked.credentials(), null, null);
+      RemoteRequest request = new RemoteRequest(asked.location(), asked.credentials(), null, null);
       try {
         if (asked.delivery().rangesInPath()) {
           return reader.probeInPath(request, until).rangesProven();

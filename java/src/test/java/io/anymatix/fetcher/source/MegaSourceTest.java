@@ -1,298 +1,118 @@
 package io.anymatix.fetcher.source;
 
-import static io.anymatix.fetcher.testing.Content.MIB;
-import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
+import static com.github.tomakehurst.wiremock.client.WireMock.aResponse;
+import static com.github.tomakehurst.wiremock.client.WireMock.any;
+import static com.github.tomakehurst.wiremock.client.WireMock.get;
+import static com.github.tomakehurst.wiremock.client.WireMock.okJson;
+import static com.github.tomakehurst.wiremock.client.WireMock.post;
+import static com.github.tomakehurst.wiremock.client.WireMock.urlPathEqualTo;
+import static com.github.tomakehurst.wiremock.client.WireMock.urlPathMatching;
 
+import com.github.tomakehurst.wiremock.client.ResponseDefinitionBuilder;
 import io.anymatix.fetcher.failure.FailureKind;
-import io.anymatix.fetcher.failure.FetchException;
-import io.anymatix.fetcher.fetch.Download;
-import io.anymatix.fetcher.fetch.FetchResult;
-import io.anymatix.fetcher.fetch.FetchResult.Outcome;
-import io.anymatix.fetcher.fetch.FetchResult.Strategy;
-import io.anymatix.fetcher.fetch.Fetcher;
-import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.Content;
-import io.anymatix.fetcher.testing.FakeMega;
-import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.MegaFile;
 import io.anymatix.fetcher.testing.Reply;
-import io.anymatix.fetcher.testing.Request;
-import io.anymatix.fetcher.testing.SignedLinks;
-import io.anymatix.fetcher.transfer.Bench;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.jspecify.annotations.Nullable;
 
-/** Mega's files: their links, their errors, and that only the right bytes are kept. */
-@Timeout(60)
-class MegaSourceTest {
-  private static final MegaFile SMALL = MegaFile.first();
+/** A Mega link: the API is asked by POST, and the storage takes ranges in the path. */
+class MegaSourceTest extends SourceContract {
+  private static final String API = "g.api.mega.co.nz";
+  private static final String STORAGE = "gfs1.userstorage.mega.co.nz";
 
-  @SuppressWarnings("NullAway.Init") // set before each test
-  @TempDir
-  Path folder;
+  /** A storage host that does as the API does: answers once, with what a test gives it. */
+  private static final String ODD_STORAGE = "gfs2.userstorage.mega.co.nz";
 
-  @SuppressWarnings("NullAway.Init") // set before each test
-  private FakeMega mega;
+  private MegaFile file = MegaFile.first();
 
-  @SuppressWarnings("NullAway.Init") // set before each test
-  private ByteRangeServer storage;
-
-  @SuppressWarnings("NullAway.Init") // set before each test
-  private Bench bench;
-
-  @BeforeEach
-  void start() {
-    mega = FakeMega.start();
-    storage = ByteRangeServer.start();
-    bench =
-        Bench.withTls(
-            folder, Duration.ofSeconds(20), FakeMega.CERTIFICATES.caFile(), mega.connectTo());
+  @Override
+  String source() {
+    return "mega";
   }
 
-  @AfterEach
-  void stop() {
-    bench.close();
-    storage.close();
-    mega.close();
+  @Override
+  List<String> siteHosts() {
+    return List.of(API, ODD_STORAGE);
   }
 
-  /** Publishes a file whose bytes lie on the plain server, so that a script can spoil them. */
-  private String publish(MegaFile file, ByteRangeServer.Resource resource) {
-    resource.rangesInPath();
-    return mega.publish(file, resource::url);
+  @Override
+  List<String> storageHosts() {
+    return List.of(STORAGE);
   }
 
-  private static MegaFile large(long seed) {
-    return MegaFile.of("large.safetensors", Content.random(seed, 12 * MIB + 7));
+  @Override
+  String link() {
+    return "https://mega.nz/file/File0000#" + file.linkKey();
   }
 
-  @Test
-  void aFileThatOtherCodeHasEncryptedArrivesUnderItsName() throws Exception {
-    FetchResult result = bench.fetch(mega.publish(SMALL));
-    Bench.assertHolds(SMALL.plain(), result);
-    assertTrue(result.fileName().startsWith("first model ü_"), result.fileName());
-    assertTrue(result.fileName().endsWith(".safetensors"), result.fileName());
-    assertEquals("{\"a\":\"g\",\"g\":1,\"ssl\":2,\"p\":\"File0000\"}", mega.questions().get(0));
+  @Override
+  String fileName() {
+    return "c.safetensors";
   }
 
-  static List<MegaFile> fixtures() {
-    return MegaFile.fixtures();
+  @Override
+  @Nullable String authorization() {
+    return null;
   }
 
-  @ParameterizedTest
-  @MethodSource("fixtures")
-  void everyFileOfTheFixtureArrives(MegaFile file) throws Exception {
-    Bench.assertHolds(file.plain(), bench.fetch(mega.publish(file)));
+  @Override
+  void offer(Offer offer) {
+    file = MegaFile.of("c.safetensors", offer.stated());
+    boolean isTheFile = offer.served() == offer.stated();
+    Content stored = isTheFile ? file.encrypted() : offer.served();
+    sites.answer(
+        post(urlPathEqualTo("/cs")),
+        request -> okJson(described(offer.links().sign("https://" + STORAGE + "/dl/a"))));
+    sites
+        .storage()
+        .serve("/dl/a", stored)
+        .rangesInPath()
+        .with(offer.links().demand(Reply.status(offer.refusedWith())));
   }
 
-  @ParameterizedTest
-  @ValueSource(
-      strings = {
-        "https://mega.nz/file/File0000#KEY",
-        "https://www.mega.nz/file/File0000#KEY",
-        "https://mega.co.nz/file/File0000#KEY",
-        "https://mega.io/file/File0000#KEY",
-        "https://mega.nz/embed/File0000#KEY",
-        "https://mega.nz/#!File0000!KEY",
-        "https://mega.co.nz/#!File0000!KEY",
-        "https://mega.nz/#%21File0000%21KEY",
-      })
-  void everyFormOfLinkIsKnown(String form) throws Exception {
-    mega.publish(SMALL);
-    String link = form.replace("KEY", SMALL.linkKey());
-    FetchResult result = bench.fetch(link);
-    Bench.assertHolds(SMALL.plain(), result);
-    assertEquals(64, result.urlHash().length());
-    Path sidecar = Path.of(result.sidecarPath());
-    assertFalse(Files.readString(sidecar).contains(SMALL.linkKey()), "the key is on the disk");
+  private String described(String address) {
+    return "[{\"g\":\"%s\",\"s\":%d,\"at\":\"%s\"}]"
+        .formatted(address, file.plain().lengthBytes(), file.attributes());
   }
 
-  @ParameterizedTest
-  @CsvSource({
-    "https://mega.nz/folder/Abcd1234#KeyOfAFolderIsShorter, folders",
-    "https://mega.nz/folder/Abcd1234#KeyOfAFolder/file/File0000, folders",
-    "https://mega.nz/#F!Abcd1234!KeyOfAFolder, folders",
-    "https://mega.nz/file/File0000, key",
-    "https://mega.nz/file/File0000#tooshort, key",
-    "https://mega.nz/, key",
-  })
-  void aLinkThatIsNotOneFilesIsUnsupported(String link, String why) {
-    FetchException failure = bench.failure(link);
-    assertEquals(FailureKind.UNSUPPORTED, failure.kind());
-    assertTrue(String.valueOf(failure.getMessage()).contains(why), failure.getMessage());
-    assertEquals(0, mega.questions().size());
-  }
-
-  @ParameterizedTest
-  @CsvSource({
-    "[-9], notFound, false",
-    "-9, notFound, false",
-    "[{\"e\":-9}], notFound, false",
-    "[-11], forbidden, false",
-    "[-16], forbidden, false",
-    "[-17], quota, true",
-    "[-99], server, true",
-  })
-  void anErrorOfTheApiIsToldAsWhatItIs(String answer, String kind, boolean retryable) {
-    String link = mega.publish(SMALL);
-    mega.answerFirst(answer);
-    FetchException failure = bench.failure(link);
-    assertEquals(kind, failure.kind().wireName());
-    assertEquals(retryable, failure.retryable());
-    assertEquals(1, mega.questions().size());
-    assertFalse(failure.toString().contains(SMALL.linkKey()));
-    assertFalse(String.valueOf(failure.redactedUrl()).contains(SMALL.linkKey()));
-  }
-
-  @ParameterizedTest
-  @ValueSource(strings = {"[-3]", "[-4]", "[-18]"})
-  void aPassingErrorIsAskedAgain(String answer) throws Exception {
-    String link = mega.publish(SMALL);
-    mega.answerFirst(answer, answer);
-    Bench.assertHolds(SMALL.plain(), bench.fetch(link));
-    assertEquals(3, mega.questions().size());
-  }
-
-  @ParameterizedTest
-  @ValueSource(strings = {"[]", "[{}]", "{}", "not json", "[{\"g\":1,\"s\":2}]"})
-  void anAnswerWithoutSenseIsAServersFault(String answer) {
-    String link = mega.publish(SMALL);
-    mega.answerFirst(answer);
-    assertEquals(FailureKind.SERVER, bench.failure(link).kind());
-  }
-
-  @Test
-  void theKeyOfAnotherFileIsNoticedBeforeAByteIsFetched() {
-    String link = mega.publish(SMALL).replace(SMALL.linkKey(), large(61).linkKey());
-    FetchException failure = bench.failure(link);
-    assertEquals(FailureKind.AUTH, failure.kind());
-    assertTrue(failure.hint().contains("#"), failure.hint());
-  }
-
-  @Test
-  void rangesInThePathAreFetchedInParallel() throws Exception {
-    MegaFile file = large(62);
-    FetchResult result = bench.fetch(publish(file, storage.serve("/dl/a", file.encrypted())));
-    Bench.assertHolds(file.plain(), result);
-    assertEquals(Strategy.PARALLEL, result.strategy());
-    assertTrue(storage.requests().stream().noneMatch(Request.withHeader("Range")));
-    assertTrue(
-        storage.requests().stream().allMatch(r -> r.path().matches("/dl/a/\\d+-\\d+")),
-        storage.requests().toString());
-  }
-
-  @Test
-  void aStorageWithoutRangesIsReadInOneStream() throws Exception {
-    MegaFile file = large(63);
-    String link =
-        publish(file, storage.serve("/dl/a", file.encrypted()).with(Fault.ignoresRanges()));
-    FetchResult result = bench.fetch(link);
-    Bench.assertHolds(file.plain(), result);
-    assertEquals(Strategy.SINGLE, result.strategy());
-  }
-
-  @Test
-  void aFlippedByteIsSeenAndNothingIsKept() throws Exception {
-    MegaFile file = large(64);
-    String link = publish(file, storage.serve("/dl/a", file.encrypted().withFlippedByte(9 * MIB)));
-    FetchException failure = bench.failure(link);
-    assertEquals(FailureKind.INTEGRITY, failure.kind());
-    assertTrue(
-        String.valueOf(failure.getMessage()).contains("large.safetensors"), failure.getMessage());
-    try (Stream<Path> files = Files.list(folder)) {
-      assertEquals(List.of(), files.toList());
+  @Override
+  void answerLink(ResponseDefinitionBuilder answer) {
+    if (answer.build().getStatus() == 302) {
+      // What is posted is not redirected; what is fetched may be.
+      sites
+          .site()
+          .stubFor(
+              post(urlPathEqualTo("/cs"))
+                  .willReturn(okJson(described("https://" + ODD_STORAGE + "/dl/odd"))));
+      sites.site().stubFor(get(urlPathMatching("/dl/odd/.*")).willReturn(answer));
+    } else {
+      sites.site().stubFor(any(urlPathEqualTo("/cs")).willReturn(answer));
     }
   }
 
-  @Test
-  void aUsedUpTransferQuotaKeepsWhatWasReceived() throws Exception {
-    MegaFile file = large(65);
-    ByteRangeServer.Resource resource =
-        storage.serve("/dl/a", file.encrypted()).when(Request.from(5), Fault.replies(quota()));
-    String link = publish(file, resource);
-    FetchException failure = bench.failure(link);
-    assertEquals(FailureKind.QUOTA, failure.kind());
-    assertEquals(509, failure.status());
-    assertTrue(failure.retryable());
-    assertTrue(storage.requests().size() < 30, "it hammers: " + storage.requests().size());
-    long askedBefore = storage.requests().size();
-    ByteRangeServer.Resource renewed = storage.serve("/dl/a", file.encrypted()).rangesInPath();
-    FetchResult result = bench.fetch(link);
-    Bench.assertHolds(file.plain(), result);
-    assertEquals(Outcome.RESUMED, result.outcome());
-    assertTrue(result.bytesReused() >= 2 * MIB, result.bytesReused() + " bytes were kept");
-    assertNotEquals(askedBefore, storage.requests().size(), renewed.url());
-  }
-
-  private static Reply quota() {
-    return Reply.status(509);
-  }
-
-  @ParameterizedTest
-  @ValueSource(ints = {403, 404})
-  void anAddressThatEndsIsAskedForAgainAndTheBytesAreKept(int status) throws Exception {
-    MegaFile file = large(66);
-    SignedLinks links = SignedLinks.validUntilRevoked();
-    storage.limitRate(12 * MIB);
-    storage
-        .serve("/dl/a", file.encrypted())
-        .rangesInPath()
-        .with(links.demand(Reply.status(status)));
-    String link = mega.publish(file, () -> links.sign(storage.url("/dl/a")));
-    CompletableFuture<FetchResult> running =
-        CompletableFuture.supplyAsync(() -> bench.fetch(link, 2, new Download()));
-    storage.awaitBytesSent(5 * MIB);
-    links.revokeAll();
-    FetchResult result = Bench.result(running);
-    Bench.assertHolds(file.plain(), result);
-    assertEquals(2, links.issued());
-    assertTrue(
-        result.bytesTransferred() < file.plain().lengthBytes() + 8 * MIB,
-        result.bytesTransferred() + " bytes for one file");
-  }
-
-  @Test
-  void resumedBytesThatDoNotFitTheMacAreFetchedAgainOnce() throws Exception {
-    MegaFile file = large(67);
-    String link = publish(file, storage.serve("/dl/a", file.encrypted()));
-    Path part = bench.part(link, "large", ".safetensors");
-    Content.random(68, 3 * MIB).writeTo(part, 3 * MIB);
-    Bench.assertHolds(file.plain(), bench.fetch(link));
-  }
-
-  @Test
-  void theKeyAndTheStoragesAddressAreInNoErrorAndNoProbe() {
-    String link = mega.publish(SMALL);
-    Fetcher.ProbeResult probe = bench.fetcher().probe(link, null);
-    assertEquals("mega", probe.source());
-    assertEquals("first model ü.safetensors", probe.fileName());
-    assertEquals(SMALL.plain().lengthBytes(), probe.fileSize());
-    assertTrue(probe.acceptsRanges(), probe.rangeEvidence());
-    assertFalse(probe.toString().contains(SMALL.linkKey()), probe.toString());
-    assertFalse(probe.toString().contains("secret-address"), probe.toString());
-    mega.server()
-        .serve("gfs1.userstorage.mega.co.nz", "/dl/secret-address-0", Content.of())
-        .with(Fault.replies(Reply.status(500)));
-    FetchException failure = bench.failure(link);
-    assertFalse(failure.toString().contains("secret-address"), failure.toString());
-    assertFalse(String.valueOf(failure.redactedUrl()).contains("secret-address"));
-    assertEquals(Map.of(), failure.facts());
+  @Override
+  Stream<Refusal> refusals() {
+    return Stream.concat(
+        httpRefusals(),
+        Stream.of(
+            refusal("-3", okJson("[-3]"), FailureKind.SERVER, "try again later"),
+            refusal("-4", okJson("[-4]"), FailureKind.RATE_LIMITED, "Wait a few minutes"),
+            refusal("-9", okJson("[-9]"), FailureKind.NOT_FOUND, "Check the link"),
+            refusal("a bare -9", okJson("-9"), FailureKind.NOT_FOUND, "Check the link"),
+            refusal("-9 as e", okJson("[{\"e\":-9}]"), FailureKind.NOT_FOUND, "Check the link"),
+            refusal("-11", okJson("[-11]"), FailureKind.FORBIDDEN, "your account"),
+            refusal("-16", okJson("[-16]"), FailureKind.FORBIDDEN, "taken down"),
+            refusal("-17", okJson("[-17]"), FailureKind.QUOTA, "Wait some hours"),
+            refusal("-18", okJson("[-18]"), FailureKind.SERVER, "try again later"),
+            refusal("-99", okJson("[-99]"), FailureKind.SERVER, "try again later"),
+            refusal("509", aResponse().withStatus(509), FailureKind.QUOTA, "Wait some hours"),
+            refusal("nothing", okJson("[]"), FailureKind.SERVER, "try again later"),
+            refusal("no address", okJson("[{}]"), FailureKind.SERVER, "try again later"),
+            refusal("no JSON", okJson("busy"), FailureKind.SERVER, "try again later"),
+            refusal("a flood", okJson("[".repeat(70_000)), FailureKind.SERVER, "try again later"),
+            refusal(
+                "deep JSON", okJson("[".repeat(60_000)), FailureKind.SERVER, "try again later")));
   }
 }
