@@ -92,7 +92,7 @@ public final class FetchException extends RuntimeException {
     builder.redactedUrl = redactedUrl;
     builder.hint = hint;
     builder.retryAfter = retryAfter;
-    builder.retryable = retryable;
+    builder.retryable = kind == this.kind ? retryable : kind.retryable();
     builder.facts.putAll(facts);
     builder.cause = getCause();
     return builder;

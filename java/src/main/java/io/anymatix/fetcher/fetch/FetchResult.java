@@ -1,5 +1,6 @@
 package io.anymatix.fetcher.fetch;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonValue;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -19,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * @param retries requests that had to be repeated
  * @param startedOver whether bytes that were there were dropped: the content had changed, or
  *     nothing proved them
- * @param mirrors bytes by host, where several were used
+ * @param mirrors bytes by host, the source's first; empty if no mirrors were named
  * @param metadata what the source tells about the model
  */
 public record FetchResult(
@@ -101,6 +102,13 @@ public record FetchResult(
     }
   }
 
-  /** Bytes that one host contributed. */
-  public record MirrorShare(String host, long bytes) {}
+  /**
+   * Bytes that one host contributed.
+   *
+   * @param dropped why it was given up; null, and left out, if it was not
+   */
+  public record MirrorShare(
+      String host,
+      long bytes,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable String dropped) {}
 }

@@ -30,6 +30,7 @@ import io.anymatix.fetcher.transfer.Throttle;
 import io.anymatix.fetcher.transfer.Transfer;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -61,6 +62,8 @@ public final class Fetcher implements AutoCloseable {
   private static final Duration CLOSE_PATIENCE = Duration.ofMillis(1500);
   private static final int DEFAULT_PARALLEL_FILES = 4;
 
+  private static final int MOST_MIRRORS = 16;
+
   /** More connections for one file than any server likes. */
   private static final int MOST_CONNECTIONS = 64;
 
@@ -87,7 +90,8 @@ public final class Fetcher implements AutoCloseable {
       ModelFolders.Place place,
       ModelStore.Elsewhere elsewhere,
       @Nullable Sha256 wanted,
-      @Nullable String plainName) {}
+      @Nullable String plainName,
+      Links links) {}
 
   public Fetcher(Config config) {
     this(config, System.getenv());
@@ -235,13 +239,24 @@ public final class Fetcher implements AutoCloseable {
     if (request.auth() != null) {
       learnSecrets(request.auth());
     }
+    ModelStore.Key key = ModelStore.Key.of(url, request.auth());
     return new Order(
         request,
-        ModelStore.Key.of(url, request.auth()),
+        key,
         place,
         new ModelStore.Elsewhere(known.trees(), hub.cacheFolder()),
         wanted,
-        plainName);
+        plainName,
+        new Links(sources, url, key.effective().text(), request.auth(), mirrors(request)));
+  }
+
+  private static List<String> mirrors(FetchRequest request) {
+    List<String> mirrors = request.mirrors() == null ? List.of() : request.mirrors();
+    if (mirrors.size() > MOST_MIRRORS || mirrors.stream().anyMatch(String::isBlank)) {
+      throw new InvalidParamsException(
+          "\"mirrors\" must be at most " + MOST_MIRRORS + " urls, none of them empty.");
+    }
+    return mirrors;
   }
 
   /** The values of a query tail are secrets, whatever they are called. */
@@ -279,7 +294,8 @@ public final class Fetcher implements AutoCloseable {
       return offline(order, work, startedNanos);
     }
     work.phase = Phase.RESOLVING;
-    RemoteFile remote = resolve(order, work);
+    RemoteFile remote =
+        order.links().resolveAny(work.cancellation, work.counters::waiting);
     ModelFileName name = name(remote, order.key());
     refusePickle(name, remote);
     work.fileName = name.original();
@@ -399,18 +415,6 @@ public final class Fetcher implements AutoCloseable {
     return work.counters::hashed;
   }
 
-  private RemoteFile resolve(Order order, Work work) {
-    return RetryPolicy.run(
-        () ->
-            sources.resolve(
-                order.key().base(),
-                order.key().effective().text(),
-                order.request().auth(),
-                work.cancellation),
-        work.cancellation,
-        work.counters::waiting);
-  }
-
   private static ModelFileName name(RemoteFile remote, ModelStore.Key key) {
     return remote.fileName() != null
         ? ModelFileName.ofUntrusted(remote.fileName(), key.urlHash())
@@ -450,15 +454,21 @@ public final class Fetcher implements AutoCloseable {
         return result(order, work, byAnotherProcess.get(), Outcome.PRESENT, null, startedNanos);
       }
       work.phase = Phase.FETCHING;
-      Transfer.Result transferred = transfer(order, work, remote, part);
+      Transfer.Result transferred =
+          transfer(order, work, remote, part)
+              .alsoFrom(mirrors(order), wanted != null)
+              .run();
       work.phase = Phase.VERIFYING;
       work.totalBytes = transferred.lengthBytes();
-      if (!fits(transferred, wanted) && work.counters.reusedBytes() > 0) {
-        // What an earlier attempt left may have been of other content; the source is asked afresh.
-        log.info("{}: the resumed bytes do not fit, starting over", origin.name().original());
+      boolean isPatchwork = work.counters.reusedBytes() > 0 || transferred.isFromMirrors();
+      if (isPatchwork && !fits(transferred, wanted)) {
+        // What an earlier attempt left, or a mirror sent, may have been of other content, and which
+        // bytes are wrong cannot be told: the source alone is asked, afresh.
+        log.warn("{}: the bytes do not fit together, starting over", origin.name().original());
         part.discard();
         work.phase = Phase.FETCHING;
-        transferred = transfer(order, work, resolve(order, work), part).afterStartingOver();
+        RemoteFile afresh = order.links().resolve(work.cancellation, work.counters::waiting);
+        transferred = transfer(order, work, afresh, part).run().afterStartingOver(transferred);
       }
       verify(part, origin, remote, wanted, transferred);
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
@@ -467,23 +477,26 @@ public final class Fetcher implements AutoCloseable {
     }
   }
 
-  private Transfer.Result transfer(Order order, Work work, RemoteFile remote, PartFile part) {
-    Integer asked = order.request().connections();
-    int connections =
-        Math.min(
-            Sources.maxConnections(remote.source()),
-            asked != null ? asked : options.maxConnections());
+  private Transfer transfer(Order order, Work work, RemoteFile remote, PartFile part) {
     return new Transfer(
-            reader,
-            remote,
-            () -> resolve(order, work),
-            part,
-            connections,
-            work.counters,
-            throttle,
-            work.cancellation,
-            executor)
-        .run();
+        reader,
+        remote,
+        () -> order.links().resolveAgain(work.cancellation),
+        part,
+        maxConnections(order, remote),
+        work.counters,
+        throttle,
+        work.cancellation,
+        executor);
+  }
+
+  private List<Transfer.Mirror> mirrors(Order order) {
+    return order.links().others(remote -> maxConnections(order, remote));
+  }
+
+  private int maxConnections(Order order, RemoteFile remote) {
+    Integer asked = order.request().connections();
+    return Math.min(MOST_CONNECTIONS, asked != null ? asked : options.maxConnections());
   }
 
   private static boolean fits(Transfer.Result transferred, @Nullable Sha256 wanted) {
@@ -564,8 +577,20 @@ public final class Fetcher implements AutoCloseable {
         TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos),
         work.counters.retries(),
         transferred != null && transferred.startedOver(),
-        List.of(),
+        shares(order, transferred),
         stored.data());
+  }
+
+  private static List<FetchResult.MirrorShare> shares(
+      Order order, Transfer.@Nullable Result transferred) {
+    List<FetchResult.MirrorShare> shares = new ArrayList<>();
+    if (transferred != null) {
+      for (Transfer.Share share : transferred.shares()) {
+        String host = shares.isEmpty() ? order.links().usedHost() : share.host();
+        shares.add(new FetchResult.MirrorShare(host, share.bytes(), share.droppedBecause()));
+      }
+    }
+    return shares;
   }
 
   private static Strategy strategy(Transfer.@Nullable Result transferred) {

@@ -3,7 +3,9 @@ package io.anymatix.fetcher.transfer;
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.content.ByteRange;
 import io.anymatix.fetcher.content.ContentDigest;
+import io.anymatix.fetcher.content.ContentKey;
 import io.anymatix.fetcher.content.ContentRange;
+import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.Cancellation;
@@ -25,8 +27,9 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Objects;
+import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -35,7 +38,9 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.function.ToIntFunction;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -86,7 +91,6 @@ public final class Transfer {
   private static final int CHECKED_BYTES = 64 * 1024;
 
   private final RemoteReader reader;
-  private final Supplier<RemoteFile> resolveAgain;
   private final PartFile part;
   private final int maxConnections;
   private final Counters counters;
@@ -94,14 +98,31 @@ public final class Transfer {
   private final Cancellation cancellation;
   private final Executor executor;
 
-  private volatile RemoteFile remote;
-  private int resolutions;
-  private int fruitlessResolutions;
+  private final Replica source;
+  private Replicas replicas;
   private boolean droppedFoundBytes;
   private boolean startedOver;
   private boolean keepsChanging;
-  private boolean tagsDisagree;
   private boolean sawHttp2;
+
+  /**
+   * Another link to the same bytes.
+   *
+   * @param host the link's host
+   * @param resolve asks its source
+   * @param maxConnections connections at most, once it is known what it leads to
+   */
+  public record Mirror(
+      String host,
+      Function<Cancellation, RemoteFile> resolve,
+      ToIntFunction<RemoteFile> maxConnections) {}
+
+  /**
+   * What came from one host.
+   *
+   * @param droppedBecause why it was given up; null if it was not
+   */
+  public record Share(String host, long bytes, @Nullable String droppedBecause) {}
 
   /**
    * What a transfer ended with.
@@ -111,6 +132,7 @@ public final class Transfer {
    * @param http2 whether they spoke HTTP/2
    * @param startedOver whether bytes that were there were dropped, since the content had changed or
    *     nothing proved them
+   * @param shares what came from which host, the source's first; empty without mirrors
    */
   public record Result(
       long lengthBytes,
@@ -118,11 +140,27 @@ public final class Transfer {
       boolean authentic,
       int connections,
       boolean http2,
-      boolean startedOver) {
+      boolean startedOver,
+      List<Share> shares) {
 
-    /** The same, after bytes of an earlier attempt had turned out to be of no use. */
-    public Result afterStartingOver() {
-      return new Result(lengthBytes, sha256, authentic, connections, http2, true);
+    /** Whether bytes came from elsewhere than from the source. */
+    public boolean isFromMirrors() {
+      return shares.stream().skip(1).anyMatch(share -> share.bytes() > 0);
+    }
+
+    /** The same, after bytes put together before had turned out not to fit. */
+    public Result afterStartingOver(Result before) {
+      List<Share> told = new ArrayList<>();
+      for (Share share : before.shares) {
+        boolean isSource = told.isEmpty();
+        boolean isSuspect = !isSource && share.droppedBecause() == null;
+        told.add(
+            new Share(
+                share.host(),
+                isSource ? lengthBytes : 0,
+                isSuspect ? "put together with its bytes the file was wrong" : isSource ? null : share.droppedBecause()));
+      }
+      return new Result(lengthBytes, sha256, authentic, connections, http2, true, told);
     }
   }
 
@@ -145,14 +183,34 @@ public final class Transfer {
       Cancellation cancellation,
       Executor executor) {
     this.reader = reader;
-    this.remote = remote;
-    this.resolveAgain = resolveAgain;
     this.part = part;
     this.maxConnections = maxConnections;
     this.counters = counters;
     this.throttle = throttle;
     this.cancellation = cancellation;
     this.executor = executor;
+    this.source =
+        new Replica(
+            remote.location().host(),
+            remote,
+            () -> RetryPolicy.run(resolveAgain, cancellation, counters::waiting),
+            maxConnections);
+    this.replicas = new Replicas(source, List.of(), false, cancellation, executor);
+  }
+
+  /**
+   * Lets ranges come from other links to the same bytes as well. Each is tried without holding up
+   * the others, and given up if it is wrong, far slower than the others, or fails.
+   *
+   * @param provable whether a hash is known that the whole will be held against
+   */
+  public Transfer alsoFrom(List<Mirror> mirrors, boolean provable) {
+    replicas = new Replicas(source, mirrors, provable, cancellation, executor);
+    return this;
+  }
+
+  private RemoteFile remote() {
+    return replicas.lead().remote();
   }
 
   /**
@@ -162,9 +220,15 @@ public final class Transfer {
    * @throws CancelledException at the cancellation; likewise
    */
   public Result run() {
+    try (Replicas used = replicas) {
+      return untilComplete();
+    }
+  }
+
+  private Result untilComplete() {
     while (true) {
       try {
-        Long length = remote.lengthBytes();
+        Long length = remote().lengthBytes();
         return length == null || length == 0 || keepsChanging ? inOneAnswer() : inSegments(length);
       } catch (UnusableAnswer e) {
         startOver();
@@ -182,12 +246,8 @@ public final class Transfer {
       keepsChanging = true;
     } else {
       startedOver = true;
-      remote = askSource();
+      replicas.lead().askSource();
     }
-  }
-
-  private Identity identity() {
-    return new Identity(remote.validator(), remote.sha256());
   }
 
   /** A file of known length: its bytes come in any order, from several answers. */
@@ -199,23 +259,31 @@ public final class Transfer {
             : (int) Math.min(maxConnections, Math.max(1, length / SMALLEST_SEGMENT_BYTES));
     SegmentTable table = new SegmentTable(length, trusted);
     part.requireSpace(table.missingBytes());
-    part.begin(length, identity(), trusted);
+    part.begin(length, replicas.lead().identity(), trusted);
     counters.begin(length - table.missingBytes(), () -> length - table.missingBytes());
     PrefixHasher hasher =
         new PrefixHasher(
             part,
             length,
-            remote.delivery().key(),
+            proofKey(),
             table::contiguousPrefixBytes,
             counters,
             cancellation,
             executor);
     try {
+      replicas.ask();
       int used = new Coordinator(table, length, connections).run();
       return result(length, hasher.await(), used);
+    } catch (FetchException failure) {
+      throw replicas.told(failure);
     } finally {
       hasher.abandon();
     }
+  }
+
+  /** What proves the whole beside its hash: the key of the link that was asked for. */
+  private @Nullable ContentKey proofKey() {
+    return source.remote().delivery().key();
   }
 
   private Result result(long lengthBytes, ContentDigest.Result digest, int connections) {
@@ -225,7 +293,8 @@ public final class Transfer {
         digest.authentic(),
         connections,
         sawHttp2,
-        startedOver || droppedFoundBytes);
+        startedOver || droppedFoundBytes,
+        replicas.shares());
   }
 
   /**
@@ -234,11 +303,13 @@ public final class Transfer {
    */
   private List<CoveredRange> trusted(long length) {
     boolean foundBytes = part.lengthBytes() > 0;
-    List<CoveredRange> trusted = part.trusted(length, identity());
+    List<CoveredRange> trusted = part.trusted(length, replicas.lead().identity());
     droppedFoundBytes |= foundBytes && trusted.isEmpty();
     boolean identified =
-        remote.sha256() != null || remote.delivery().key() != null || remote.validator().isStrong();
-    if (trusted.isEmpty() || identified || !remote.rangesProven()) {
+        remote().sha256() != null
+            || remote().delivery().key() != null
+            || remote().validator().isStrong();
+    if (trusted.isEmpty() || identified || !remote().rangesProven()) {
       return trusted;
     }
     CoveredRange first = trusted.get(0);
@@ -258,7 +329,7 @@ public final class Transfer {
   private boolean isOnDisk(ByteRange block) {
     try (Answer answer =
         reader.open(
-            new RemoteRequest(remote.location(), remote.credentials(), block, null),
+            new RemoteRequest(remote().location(), remote().credentials(), block, null),
             cancellation)) {
       ContentRange range = answer.contentRange();
       if (answer.status() != 206 || range == null || !block.equals(range.range())) {
@@ -293,7 +364,6 @@ public final class Transfer {
     private final long segmentBytes;
     private final List<Lane> lanes = new ArrayList<>();
     private final BlockingQueue<Lane> finished = new LinkedBlockingQueue<>();
-    private final RetryPolicy overload = new RetryPolicy();
     private final long length;
     private final int connections;
 
@@ -323,15 +393,20 @@ public final class Transfer {
     int run() {
       int used = 0;
       try {
-        boolean inRanges = remote.rangesProven();
+        boolean inRanges = remote().rangesProven();
         while (!table.isComplete()) {
           used = Math.max(used, inRanges ? connections : 1);
-          if (inRanges) {
-            inRanges();
-          } else {
-            inStream();
+          try {
+            if (inRanges) {
+              inRanges();
+            } else {
+              inStream();
+            }
+            inRanges = !inRanges;
+          } catch (FetchException failure) {
+            goOnWithout(replicas.lead(), failure);
+            inRanges = true;
           }
-          inRanges = !inRanges;
         }
         return used;
       } finally {
@@ -347,13 +422,14 @@ public final class Transfer {
       }
       rangesRefused = null;
       lanes.clear();
-      for (int i = 0; i < connections; i++) {
-        lanes.add(new Lane());
-      }
-      Cancellation.Registration wake = cancellation.onCancel(() -> finished.add(new Lane()));
+      shareOut();
+      Cancellation.Registration wake = cancellation.onCancel(() -> finished.add(new Lane(replicas.lead())));
       try {
         while (!table.isComplete() && rangesRefused == null) {
           cancellation.throwIfCancelled();
+          if (replicas.admit() | replicas.dropSlow(this::underWay, this::working)) {
+            shareOut();
+          }
           assign();
           checkpointIfDue();
           Lane lane = finished.poll(RELIEF_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
@@ -379,7 +455,7 @@ public final class Transfer {
       while (true) {
         RangeWatch watch = new RangeWatch();
         try (watch) {
-          stream.read(remote, false, this::keep, watch.untilHonoured);
+          stream.read(remote(), false, this::keep, watch.untilHonoured);
           return;
         } catch (CancelledException e) {
           cancellation.throwIfCancelled();
@@ -390,7 +466,6 @@ public final class Transfer {
           }
           if (table.missingBytes() < missingBytesBefore) {
             streamRetry.succeeded();
-            fruitlessResolutions = 0;
           }
           missingBytesBefore = table.missingBytes();
           pauseAfter(failure, streamRetry);
@@ -411,6 +486,7 @@ public final class Transfer {
         int offset = (int) (missing.first() - position);
         int bytes = (int) (missing.end() - missing.first());
         part.write(ByteBuffer.wrap(buffer, offset, bytes), missing.first());
+        replicas.lead().received(bytes);
         checked = missing.end();
       }
       requireOnDisk(buffer, position, checked, position + length);
@@ -422,13 +498,13 @@ public final class Transfer {
       int from = (int) (first - position);
       int to = (int) (end - position);
       if (from < to && !isOnDisk(Arrays.copyOfRange(buffer, from, to), to - from, first)) {
-        throw UnusableAnswer.contentChanged(remote);
+        throw UnusableAnswer.contentChanged(remote());
       }
     }
 
     /** Whether the server now answers a range with exactly those bytes of the same content. */
     private boolean areRangesHonoured(Cancellation until) {
-      RemoteFile asked = remote;
+      RemoteFile asked = remote();
       RemoteRequest request = new RemoteRequest(asked.location(), asked.credentials(), null, null);
       try {
         if (asked.delivery().rangesInPath()) {
@@ -475,6 +551,7 @@ public final class Transfer {
 
     private void assign() {
       long now = System.nanoTime();
+      lanes.removeIf(lane -> lane.worker == null && !lane.changeSides());
       for (Lane lane : lanes) {
         if (lane.worker != null || lane.readyNanos > now) {
           continue;
@@ -498,8 +575,7 @@ public final class Transfer {
       lane.worker = null;
       sawHttp2 |= worker.isHttp2();
       if (broughtBytes) {
-        fruitlessResolutions = 0;
-        overload.succeeded();
+        lane.replica.received(segment.receivedBytes());
         lane.succeeded();
       }
       if (segment.remainingBytes() == 0 && rival != null) {
@@ -513,10 +589,21 @@ public final class Transfer {
       cancellation.throwIfCancelled();
       log.debug("{}: {}", part.finalPath().getFileName(), failure.getMessage());
       counters.retries.incrementAndGet();
+      try {
+        judge(lane, failure, segment.receivedBytes());
+      } catch (FetchException | UnusableAnswer end) {
+        goOnWithout(lane.replica, end);
+      }
+    }
+
+    private void judge(Lane lane, Throwable failure, long receivedBytes) {
+      if (lane.replica.isDropped()) {
+        return;
+      }
       if (failure instanceof UnusableAnswer unusable) {
         judgeUnusable(lane, unusable);
       } else if (failure instanceof FetchException fetch) {
-        judgeFailure(lane, fetch, segment.receivedBytes());
+        judgeFailure(lane, fetch, receivedBytes);
       } else if (failure instanceof Error error) {
         throw error;
       } else {
@@ -525,9 +612,11 @@ public final class Transfer {
     }
 
     private void judgeUnusable(Lane lane, UnusableAnswer failure) {
-      boolean othersWork = lanes.stream().anyMatch(other -> other.worker != null);
+      boolean othersWork = isAtWork(lane.replica);
       if (failure.reason() == Reason.CONTENT_CHANGED) {
         judgeChange(lane, failure);
+      } else if (!othersWork && replicas.live().size() > 1) {
+        throw failure;
       } else if (!othersWork) {
         log.info("{}: {}", part.finalPath().getFileName(), failure.getMessage());
         rangesRefused = failure.reason();
@@ -541,28 +630,29 @@ public final class Transfer {
 
     /** Nodes may tag the same bytes differently: where the source states a hash, it decides. */
     private void judgeChange(Lane lane, UnusableAnswer failure) {
-      if (remote.sha256() == null) {
+      Replica replica = lane.replica;
+      if (replica.remote().sha256() == null) {
         throw failure;
       }
       // The others, too, may have asked before the source was last asked.
-      if (lane.resolution == resolutions) {
-        if (tagsDisagree) {
+      if (lane.resolution == replica.resolutions()) {
+        if (replica.tagsDisagree()) {
           throw failure;
         }
-        tagsDisagree = true;
-        resolve();
+        replica.noteThatTagsDisagree();
+        replica.resolve();
       }
     }
 
     private void judgeFailure(Lane lane, FetchException failure, long receivedBytes) {
-      if (isExpiredLink(failure)) {
+      if (isExpiredLink(lane.replica, failure)) {
         // Once for all connections: the others fail with the address that they began with.
-        if (lane.resolution == resolutions) {
-          resolve();
+        if (lane.resolution == lane.replica.resolutions()) {
+          lane.replica.resolve();
         }
         return;
       }
-      boolean othersWork = lanes.stream().anyMatch(other -> other.worker != null);
+      boolean othersWork = isAtWork(lane.replica);
       if (RetryPolicy.isOverload(failure)) {
         judgeOverload(lane, failure, othersWork);
         return;
@@ -572,8 +662,9 @@ public final class Transfer {
       }
       // A single reset may befall anyone; twice in a row without a byte is a reason to descend.
       boolean isBroken = failure.retryable() && failure.status() == null;
-      if (isBroken && receivedBytes == 0 && ++lane.fruitless > 1 && remote.location().isHttps()) {
-        reader.avoidHttp2(remote.location());
+      HttpUrl location = lane.replica.remote().location();
+      if (isBroken && receivedBytes == 0 && ++lane.fruitless > 1 && location.isHttps()) {
+        reader.avoidHttp2(location);
       }
       Duration pause = lane.retry.pauseAfter(failure);
       if (pause != null) {
@@ -591,13 +682,92 @@ public final class Transfer {
         lane.rest(failure);
         return;
       }
-      Duration pause = overload.pauseAfter(failure);
+      Duration pause = lane.replica.overload().pauseAfter(failure);
       if (pause == null) {
         throw told(failure);
       }
       for (Lane each : lanes) {
-        each.waitFor(pause, failure.getMessage());
+        if (each.replica == lane.replica) {
+          each.waitFor(pause, failure.getMessage());
+        }
       }
+    }
+
+    private boolean isAtWork(Replica replica) {
+      return lanes.stream().anyMatch(lane -> lane.replica == replica && lane.worker != null);
+    }
+
+    private long working(Replica replica) {
+      return lanes.stream().filter(lane -> lane.replica == replica && lane.worker != null).count();
+    }
+
+    private long underWay(Replica replica) {
+      long bytes = 0;
+      for (Lane lane : lanes) {
+        if (lane.replica == replica && lane.worker != null) {
+          bytes += lane.worker.segment().receivedBytes();
+        }
+      }
+      return bytes;
+    }
+
+    /**
+     * Deals the connections out evenly among the places; those of a place that was given up end,
+     * one that works elsewhere changes sides once it is idle.
+     */
+    private void shareOut() {
+      List<Replica> live = replicas.live();
+      int fair = (connections + live.size() - 1) / live.size();
+      Map<Replica, Integer> dealt = new HashMap<>();
+      for (Lane lane : lanes) {
+        dealt.merge(lane.next, 1, Integer::sum);
+        if (lane.replica.isDropped() && lane.worker != null) {
+          lane.worker.abort();
+        }
+      }
+      for (Replica replica : live) {
+        int wanted = Math.min(fair, replica.maxConnections());
+        for (int has = dealt.getOrDefault(replica, 0); has < wanted; has++) {
+          Lane spare = spare(dealt, fair);
+          if (spare != null) {
+            dealt.merge(spare.next, -1, Integer::sum);
+            spare.next = replica;
+          } else if (lanes.size() < connections) {
+            lanes.add(new Lane(replica));
+          }
+        }
+      }
+    }
+
+    /** A connection of a place that was given up, or that has more than its fair share. */
+    private @Nullable Lane spare(Map<Replica, Integer> dealt, int fair) {
+      Lane spare = null;
+      for (Lane lane : lanes) {
+        if (lane.next.isDropped()) {
+          return lane;
+        }
+        if (dealt.getOrDefault(lane.next, 0) > fair) {
+          spare = lane;
+        }
+      }
+      return spare;
+    }
+
+    /**
+     * Gives up a place that failed for good, if another one can go on.
+     *
+     * @throws FetchException the failure, if no other can
+     * @throws UnusableAnswer likewise, and if the content itself has changed
+     */
+    private void goOnWithout(Replica replica, RuntimeException failure) {
+      boolean isOtherContent =
+          failure instanceof UnusableAnswer unusable
+              && unusable.reason() == Reason.CONTENT_CHANGED
+              && replica == replicas.lead();
+      if (isOtherContent || !replicas.goesOnWithout(replica, failure)) {
+        throw failure;
+      }
+      shareOut();
     }
 
     private void abandon(SegmentTable.Segment segment) {
@@ -668,7 +838,12 @@ public final class Transfer {
 
     /** One connection's worth of work: what it does now, and how it has fared. */
     private final class Lane {
-      private final RetryPolicy retry = new RetryPolicy();
+      private RetryPolicy retry = new RetryPolicy();
+
+      /** Where it fetches from, and from where next. */
+      private Replica replica;
+
+      private Replica next;
       private @Nullable SegmentWorker worker;
       private @Nullable Throwable failure;
       private int resolution;
@@ -677,10 +852,33 @@ public final class Transfer {
       private int fruitless;
       private long readyNanos = System.nanoTime();
 
+      Lane(Replica replica) {
+        this.replica = replica;
+        this.next = replica;
+      }
+
+      /** Goes on elsewhere, if that was decided; returns false if there is nowhere to go on. */
+      boolean changeSides() {
+        if (next != replica) {
+          replica = next;
+          retry = new RetryPolicy();
+          succeeded();
+          readyNanos = System.nanoTime();
+        }
+        return !replica.isDropped();
+      }
+
       void start(SegmentTable.Segment segment) {
         SegmentWorker started =
-            new SegmentWorker(reader, remote, !tagsDisagree, part, segment, counters, throttle);
-        resolution = resolutions;
+            new SegmentWorker(
+                reader,
+                replica.remote(),
+                !replica.tagsDisagree(),
+                part,
+                segment,
+                counters,
+                throttle);
+        resolution = replica.resolutions();
         counters.waiting(null, null);
         executor.execute(
             () -> {
@@ -726,16 +924,17 @@ public final class Transfer {
     RetryPolicy retry = new RetryPolicy();
     while (true) {
       part.discard();
-      if (remote.lengthBytes() != null) {
-        part.requireSpace(remote.lengthBytes());
+      Long known = remote().lengthBytes();
+      if (known != null) {
+        part.requireSpace(known);
       }
-      ContentDigest digest = new ContentDigest(remote.delivery().key());
+      ContentDigest digest = new ContentDigest(proofKey());
       AtomicLong received = new AtomicLong();
       counters.begin(0, received::get);
       try {
         long length =
             stream.read(
-                remote,
+                remote(),
                 keepsChanging,
                 (buffer, bytes, position) -> {
                   part.write(ByteBuffer.wrap(buffer, 0, bytes), position);
@@ -757,8 +956,8 @@ public final class Transfer {
     cancellation.throwIfCancelled();
     log.debug("{}: {}", part.finalPath().getFileName(), failure.getMessage());
     counters.retries.incrementAndGet();
-    if (isExpiredLink(failure)) {
-      resolve();
+    if (isExpiredLink(replicas.lead(), failure)) {
+      replicas.lead().resolve();
       return;
     }
     Duration pause = retry.pauseAfter(failure);
@@ -771,30 +970,14 @@ public final class Transfer {
   }
 
   /** A signed address answers 401 or 403 once it has expired; the source may give a new one. */
-  private boolean isExpiredLink(FetchException failure) {
+  private static boolean isExpiredLink(Replica replica, FetchException failure) {
     boolean refused =
         switch (failure.kind()) {
           case AUTH, FORBIDDEN -> true;
-          case NOT_FOUND, GONE -> remote.delivery().isPassing();
+          case NOT_FOUND, GONE -> replica.remote().delivery().isPassing();
           default -> false;
         };
-    return refused && fruitlessResolutions < MOST_FRUITLESS_RESOLUTIONS;
-  }
-
-  /** Asks the source for a fresh address of the same content. */
-  private void resolve() {
-    Identity before = identity();
-    Long lengthBefore = remote.lengthBytes();
-    remote = askSource();
-    if (!Objects.equals(remote.lengthBytes(), lengthBefore) || !identity().mayBeSame(before)) {
-      throw UnusableAnswer.contentChanged(remote);
-    }
-  }
-
-  private RemoteFile askSource() {
-    resolutions++;
-    fruitlessResolutions++;
-    return RetryPolicy.run(resolveAgain, cancellation, counters::waiting);
+    return refused && replica.fruitlessResolutions() < MOST_FRUITLESS_RESOLUTIONS;
   }
 
   /** A failure that ends the transfer, told with what was reached. */
@@ -811,7 +994,7 @@ public final class Transfer {
                 + " "
                 + counters.presentBytes()
                 + " of "
-                + (remote.lengthBytes() == null ? "unknown" : remote.lengthBytes())
+                + (remote().lengthBytes() == null ? "unknown" : remote().lengthBytes())
                 + " bytes are there, after "
                 + counters.retries()
                 + " failed attempts.");

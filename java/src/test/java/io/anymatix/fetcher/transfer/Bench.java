@@ -74,6 +74,20 @@ public final class Bench implements AutoCloseable {
     return CompletableFuture.supplyAsync(() -> fetch(url, null, download));
   }
 
+  public FetchResult fetchMirrored(
+      String url, @Nullable String sha256, List<String> mirrors, Download download) {
+    return fetcher.fetch(
+        new FetchRequest(
+            url, null, folder.toString(), null, sha256, null, mirrors, null, null),
+        download);
+  }
+
+  public FetchException mirroredFailure(
+      String url, @Nullable String sha256, List<String> mirrors) {
+    return assertThrows(
+        FetchException.class, () -> fetchMirrored(url, sha256, mirrors, new Download()));
+  }
+
   private FetchRequest request(String url, @Nullable String sha256, @Nullable Integer connections) {
     return new FetchRequest(
         url, null, folder.toString(), null, sha256, null, null, null, connections);

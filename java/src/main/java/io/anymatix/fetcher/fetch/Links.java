@@ -1,0 +1,146 @@
+package io.anymatix.fetcher.fetch;
+
+import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.Redactor;
+import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.RetryPolicy;
+import io.anymatix.fetcher.source.Sources;
+import io.anymatix.fetcher.transfer.Transfer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.ToIntFunction;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The links of one fetch: the caller's own, which names the file, and mirrors of the same bytes.
+ * Each is resolved by its own source, with that source's credentials alone; the caller's query tail
+ * goes with the caller's own link only. A mirror stands in for the own link where that can not be
+ * resolved. For the coordinator of one fetch; {@link #others} may be resolved by any thread.
+ */
+final class Links {
+  private static final Logger log = LoggerFactory.getLogger(Links.class);
+
+  private final Sources sources;
+  private final Link own;
+  private final List<Link> mirrors;
+  private Link used;
+
+  /** A link as a caller gave it. */
+  private record Link(String url, String effectiveUrl, @Nullable String auth) {
+    /** What may be shown of it: the host, or the redacted text of what is no url. */
+    String host() {
+      try {
+        return HttpUrl.parse(url).host();
+      } catch (FetchException e) {
+        return Redactor.url(url);
+      }
+    }
+  }
+
+  Links(
+      Sources sources,
+      String url,
+      String effectiveUrl,
+      @Nullable String auth,
+      List<String> mirrorUrls) {
+    this.sources = sources;
+    this.own = new Link(url, effectiveUrl, auth);
+    this.mirrors = mirrorUrls.stream().map(mirror -> new Link(mirror, mirror, null)).toList();
+    this.used = own;
+  }
+
+  /** Whether there are mirrors. */
+  boolean areMirrored() {
+    return !mirrors.isEmpty();
+  }
+
+  /** The host of the link that was resolved last. */
+  String usedHost() {
+    return used.host();
+  }
+
+  /**
+   * Resolves the own link, with retries.
+   *
+   * @throws FetchException as its source means
+   */
+  RemoteFile resolve(Cancellation cancellation, RetryPolicy.WaitListener listener) {
+    RemoteFile remote =
+        RetryPolicy.run(() -> resolve(own, cancellation), cancellation, listener);
+    used = own;
+    return remote;
+  }
+
+  /**
+   * Resolves the link that was resolved last once more, without retries.
+   *
+   * @throws FetchException as its source means
+   */
+  RemoteFile resolveAgain(Cancellation cancellation) {
+    return resolve(used, cancellation);
+  }
+
+  /**
+   * Resolves the own link, or else the first mirror that can be.
+   *
+   * @throws FetchException as the own link's source means, with what became of the mirrors
+   */
+  RemoteFile resolveAny(Cancellation cancellation, RetryPolicy.WaitListener listener) {
+    try {
+      return resolve(cancellation, listener);
+    } catch (FetchException failure) {
+      if (mirrors.isEmpty() || failure.kind() == FailureKind.OFFLINE) {
+        throw failure;
+      }
+      List<String> reasons = new ArrayList<>();
+      for (Link mirror : mirrors) {
+        try {
+          RemoteFile remote = resolve(mirror, cancellation);
+          log.warn("{} stands in for {}: {}", mirror.host(), own.host(), failure.getMessage());
+          used = mirror;
+          return remote;
+        } catch (FetchException e) {
+          reasons.add(mirror.host() + ": " + e.getMessage());
+        }
+      }
+      throw failure
+          .retold(
+              failure.kind(),
+              failure.getMessage() + " No mirror helped: " + String.join("; ", reasons))
+          .fact("mirrors", reasons)
+          .build();
+    }
+  }
+
+  /**
+   * All links but the one that was resolved last.
+   *
+   * @param maxConnections connections at most, once it is known what a link leads to
+   */
+  List<Transfer.Mirror> others(ToIntFunction<RemoteFile> maxConnections) {
+    List<Transfer.Mirror> others = new ArrayList<>();
+    for (Link link : mirrors) {
+      if (link != used) {
+        others.add(mirror(link, maxConnections));
+      }
+    }
+    if (used != own) {
+      others.add(mirror(own, maxConnections));
+    }
+    return others;
+  }
+
+  private Transfer.Mirror mirror(Link link, ToIntFunction<RemoteFile> maxConnections) {
+    return new Transfer.Mirror(
+        link.host(), cancellation -> resolve(link, cancellation), maxConnections);
+  }
+
+  private RemoteFile resolve(Link link, Cancellation cancellation) {
+    return sources.resolve(link.url(), link.effectiveUrl(), link.auth(), cancellation);
+  }
+}

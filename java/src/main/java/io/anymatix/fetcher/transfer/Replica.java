@@ -1,0 +1,129 @@
+package io.anymatix.fetcher.transfer;
+
+import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.http.RetryPolicy;
+import io.anymatix.fetcher.store.Journal.Identity;
+import java.util.Objects;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One place where a file's bytes are to be had, and how it fares: the address that a source has
+ * resolved, or that of a mirror. The coordinator's own, except for {@link #remote}.
+ */
+final class Replica {
+  private final String host;
+  private final Supplier<RemoteFile> resolveAgain;
+  private final int maxConnections;
+  private final RetryPolicy overload = new RetryPolicy();
+  private volatile RemoteFile remote;
+  private int resolutions;
+  private int fruitlessResolutions;
+  private boolean tagsDisagree;
+  private long receivedBytes;
+  private @Nullable String droppedBecause;
+
+  /**
+   * Describes a place.
+   *
+   * @param host the host of the link that led there
+   * @param resolveAgain resolves the link anew, for when the address has expired
+   * @param maxConnections connections at most
+   */
+  Replica(String host, RemoteFile remote, Supplier<RemoteFile> resolveAgain, int maxConnections) {
+    this.host = host;
+    this.remote = remote;
+    this.resolveAgain = resolveAgain;
+    this.maxConnections = maxConnections;
+  }
+
+  String host() {
+    return host;
+  }
+
+  /** The file as last resolved. Any thread. */
+  RemoteFile remote() {
+    return remote;
+  }
+
+  int maxConnections() {
+    return maxConnections;
+  }
+
+  /** What identifies the content there. */
+  Identity identity() {
+    return new Identity(remote.validator(), remote.sha256());
+  }
+
+  /** Asks the source again, whatever it has now. */
+  RemoteFile askSource() {
+    resolutions++;
+    fruitlessResolutions++;
+    remote = resolveAgain.get();
+    return remote;
+  }
+
+  /**
+   * Asks the source for a fresh address of the same content.
+   *
+   * @throws SegmentWorker.UnusableAnswer if the content is another one now
+   */
+  void resolve() {
+    Identity before = identity();
+    Long lengthBefore = remote.lengthBytes();
+    askSource();
+    if (!Objects.equals(remote.lengthBytes(), lengthBefore) || !identity().mayBeSame(before)) {
+      throw SegmentWorker.UnusableAnswer.contentChanged(remote);
+    }
+  }
+
+  /** How often the source was asked again. */
+  int resolutions() {
+    return resolutions;
+  }
+
+  /** How often it was asked again since bytes last came. */
+  int fruitlessResolutions() {
+    return fruitlessResolutions;
+  }
+
+  /** How often it may be asked again after it has had too much. */
+  RetryPolicy overload() {
+    return overload;
+  }
+
+  /** Notes that bytes came from here. */
+  void received(long bytes) {
+    receivedBytes += bytes;
+    fruitlessResolutions = 0;
+    overload.succeeded();
+  }
+
+  /** Bytes that came from here, of segments that are over. */
+  long receivedBytes() {
+    return receivedBytes;
+  }
+
+  /** Whether entity tags have turned out to differ for one content. */
+  boolean tagsDisagree() {
+    return tagsDisagree;
+  }
+
+  void noteThatTagsDisagree() {
+    tagsDisagree = true;
+  }
+
+  /** Gives the place up for this transfer. */
+  void drop(String reason) {
+    droppedBecause = reason;
+  }
+
+  boolean isDropped() {
+    return droppedBecause != null;
+  }
+
+  /** Why it was given up; null if it was not. */
+  @Nullable String droppedBecause() {
+    return droppedBecause;
+  }
+}
