@@ -10,6 +10,7 @@ import io.anymatix.fetcher.transfer.Transfer.Share;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -18,6 +19,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.function.ToLongFunction;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -34,7 +36,7 @@ import org.slf4j.LoggerFactory;
 final class Replicas implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(Replicas.class);
 
-  private static final Duration COMPARISON_INTERVAL = Duration.ofSeconds(3);
+  private static final Duration COMPARISON_INTERVAL = Duration.ofSeconds(2);
 
   /** A mirror is given up if its connections are slower than the best ones by this. */
   private static final int SLOW_FACTOR = 10;
@@ -43,16 +45,18 @@ final class Replicas implements AutoCloseable {
   private static final Set<FailureKind> LOCAL_KINDS =
       Set.of(FailureKind.DISK_FULL, FailureKind.STORAGE, FailureKind.BUSY);
 
+  private final String fileName;
   private final Replica source;
   private final List<Mirror> mirrors;
   private final boolean provable;
   private final Executor executor;
   private final Cancellation end = new Cancellation();
   private final Cancellation.Registration link;
-  private final List<Replica> joined = new ArrayList<>();
-  private final List<Share> refused = new ArrayList<>();
-  private final Map<Mirror, CompletableFuture<RemoteFile>> pending = new HashMap<>();
+  private final Map<Mirror, CompletableFuture<RemoteFile>> pending = new LinkedHashMap<>();
+  private final Map<Mirror, Replica> joined = new LinkedHashMap<>();
+  private final Map<Mirror, String> objections = new HashMap<>();
   private final Map<Replica, Long> receivedBefore = new HashMap<>();
+  private final Map<Replica, Double> gains = new HashMap<>();
   private volatile Replica lead;
   private @Nullable FetchException sourceFailure;
   private long nextComparisonNanos;
@@ -60,21 +64,23 @@ final class Replicas implements AutoCloseable {
   /**
    * Knows of mirrors, but asks none of them yet.
    *
+   * @param fileName the file's name, for the log
    * @param provable whether a hash of the whole is known
    */
   Replicas(
+      String fileName,
       Replica source,
       List<Mirror> mirrors,
       boolean provable,
       Cancellation cancellation,
       Executor executor) {
+    this.fileName = fileName;
     this.source = source;
     this.lead = source;
     this.mirrors = mirrors;
     this.provable = provable;
     this.executor = executor;
     this.link = cancellation.onCancel(end::cancel);
-    joined.add(source);
   }
 
   /** The place whose word on the content counts, and that is read where there are no ranges. */
@@ -84,18 +90,22 @@ final class Replicas implements AutoCloseable {
 
   /** The places that are of use; at least one. */
   List<Replica> live() {
-    return joined.stream().filter(replica -> !replica.isDropped()).toList();
+    return Stream.concat(Stream.of(source), joined.values().stream())
+        .filter(replica -> !replica.isDropped())
+        .toList();
   }
 
   /** Begins to ask all mirrors, from the start if some were asked before. */
   void ask() {
-    joined.removeIf(replica -> replica != lead && replica != source);
-    refused.clear();
+    joined.values().removeIf(replica -> replica != lead);
+    objections.clear();
     pending.clear();
     nextComparisonNanos = System.nanoTime() + COMPARISON_INTERVAL.toNanos();
     for (Mirror mirror : mirrors) {
-      pending.put(
-          mirror, CompletableFuture.supplyAsync(() -> mirror.resolve().apply(end), executor));
+      if (!joined.containsKey(mirror)) {
+        pending.put(
+            mirror, CompletableFuture.supplyAsync(() -> mirror.resolve().apply(end), executor));
+      }
     }
   }
 
@@ -115,12 +125,13 @@ final class Replicas implements AutoCloseable {
   private boolean admit(Mirror mirror, CompletableFuture<RemoteFile> answer) {
     String objection = objection(answer);
     if (objection != null) {
-      log.warn("The mirror {} is not used: {}", mirror.host(), objection);
-      refused.add(new Share(mirror.host(), 0, objection));
+      log.warn("{}: the mirror {} is not used: {}", fileName, mirror.host(), objection);
+      objections.put(mirror, objection);
       return false;
     }
     RemoteFile remote = answer.join();
-    joined.add(
+    joined.put(
+        mirror,
         new Replica(
             mirror.host(),
             remote,
@@ -182,6 +193,7 @@ final class Replicas implements AutoCloseable {
       admit();
     }
     if (live().size() == 1) {
+      replica.drop(String.valueOf(failure.getMessage()));
       return false;
     }
     drop(replica, String.valueOf(failure.getMessage()));
@@ -189,7 +201,7 @@ final class Replicas implements AutoCloseable {
   }
 
   private void drop(Replica replica, String reason) {
-    log.warn("Going on without {}: {}", replica.host(), reason);
+    log.warn("{}: goes on without {}: {}", fileName, replica.host(), reason);
     replica.drop(reason);
     if (replica == lead) {
       lead = live().get(0);
@@ -206,27 +218,28 @@ final class Replicas implements AutoCloseable {
    */
   boolean dropSlow(ToLongFunction<Replica> underWay, ToLongFunction<Replica> working) {
     long now = System.nanoTime();
-    if (joined.size() == 1 || now < nextComparisonNanos) {
+    if (joined.isEmpty() || now < nextComparisonNanos) {
       return false;
     }
     nextComparisonNanos = now + COMPARISON_INTERVAL.toNanos();
-    Map<Replica, Double> gains = new HashMap<>();
     for (Replica replica : live()) {
       long received = replica.receivedBytes() + underWay.applyAsLong(replica);
       long connections = working.applyAsLong(replica);
       Long before = receivedBefore.put(replica, received);
+      // Who has nothing to do could bring what it brought before.
       if (before != null && connections > 0) {
         gains.put(replica, (double) (received - before) / connections);
       }
     }
     double best = gains.values().stream().mapToDouble(Double::doubleValue).max().orElse(0);
     boolean any = false;
-    for (Map.Entry<Replica, Double> gain : gains.entrySet()) {
-      if (gain.getKey() != lead && gain.getValue() * SLOW_FACTOR < best) {
-        drop(gain.getKey(), "it is more than " + SLOW_FACTOR + " times slower than another host");
+    for (Replica replica : live()) {
+      if (replica != lead && gains.getOrDefault(replica, best) * SLOW_FACTOR < best) {
+        drop(replica, "it is more than " + SLOW_FACTOR + " times slower than another host");
         any = true;
       }
     }
+    gains.keySet().removeIf(Replica::isDropped);
     return any;
   }
 
@@ -234,13 +247,21 @@ final class Replicas implements AutoCloseable {
   List<Share> shares() {
     List<Share> shares = new ArrayList<>();
     if (!mirrors.isEmpty()) {
-      for (Replica replica : joined) {
-        shares.add(new Share(replica.host(), replica.receivedBytes(), replica.droppedBecause()));
+      shares.add(share(source));
+      for (Mirror mirror : mirrors) {
+        Replica replica = joined.get(mirror);
+        shares.add(
+            replica != null
+                ? share(replica)
+                : new Share(
+                    mirror.host(), 0, objections.getOrDefault(mirror, "it has not answered yet")));
       }
-      shares.addAll(refused);
-      pending.keySet().forEach(mirror -> shares.add(new Share(mirror.host(), 0, "no answer yet")));
     }
     return shares;
+  }
+
+  private static Share share(Replica replica) {
+    return new Share(replica.host(), replica.receivedBytes(), replica.droppedBecause());
   }
 
   /** The failure to tell when none is left: the source's own, with what became of the mirrors. */

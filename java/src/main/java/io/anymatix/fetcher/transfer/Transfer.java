@@ -195,7 +195,7 @@ public final class Transfer {
             remote,
             () -> RetryPolicy.run(resolveAgain, cancellation, counters::waiting),
             maxConnections);
-    this.replicas = new Replicas(source, List.of(), false, cancellation, executor);
+    this.replicas = replicas(List.of(), false);
   }
 
   /**
@@ -205,8 +205,13 @@ public final class Transfer {
    * @param provable whether a hash is known that the whole will be held against
    */
   public Transfer alsoFrom(List<Mirror> mirrors, boolean provable) {
-    replicas = new Replicas(source, mirrors, provable, cancellation, executor);
+    replicas = replicas(mirrors, provable);
     return this;
+  }
+
+  private Replicas replicas(List<Mirror> mirrors, boolean provable) {
+    String name = part.finalPath().getFileName().toString();
+    return new Replicas(name, source, mirrors, provable, cancellation, executor);
   }
 
   private RemoteFile remote() {
@@ -396,17 +401,12 @@ public final class Transfer {
         boolean inRanges = remote().rangesProven();
         while (!table.isComplete()) {
           used = Math.max(used, inRanges ? connections : 1);
-          try {
-            if (inRanges) {
-              inRanges();
-            } else {
-              inStream();
-            }
-            inRanges = !inRanges;
-          } catch (FetchException failure) {
-            goOnWithout(replicas.lead(), failure);
-            inRanges = true;
+          if (inRanges) {
+            inRanges();
+          } else {
+            inStreamOrElsewhere();
           }
+          inRanges = !inRanges;
         }
         return used;
       } finally {
@@ -443,6 +443,15 @@ public final class Transfer {
       } finally {
         wake.close();
         stop();
+      }
+    }
+
+    /** Reads the whole; if that fails for good, returns if a mirror can go on in ranges. */
+    private void inStreamOrElsewhere() {
+      try {
+        inStream();
+      } catch (FetchException failure) {
+        goOnWithout(replicas.lead(), failure);
       }
     }
 
@@ -712,8 +721,9 @@ public final class Transfer {
     }
 
     /**
-     * Deals the connections out evenly among the places; those of a place that was given up end,
-     * one that works elsewhere changes sides once it is idle.
+     * Deals the connections out evenly among the places. One that works for a place that was given
+     * up, or that has too many, is ended: what it has received is kept, and the rest is fetched
+     * elsewhere.
      */
     private void shareOut() {
       List<Replica> live = replicas.live();
@@ -732,6 +742,9 @@ public final class Transfer {
           if (spare != null) {
             dealt.merge(spare.next, -1, Integer::sum);
             spare.next = replica;
+            if (spare.worker != null) {
+              spare.worker.abort();
+            }
           } else if (lanes.size() < connections) {
             lanes.add(new Lane(replica));
           }

@@ -189,7 +189,7 @@ class MirrorsTest {
 
   @Test
   void aMirrorFarSlowerThanTheOthersIsDropped() throws Exception {
-    Content large = Content.random(84, 64 * MIB);
+    Content large = Content.random(84, 40 * MIB);
     first.limitRate(6 * MIB);
     first.serve("/m.bin", large);
     second.limitRatePerConnection(10_000);
@@ -229,7 +229,7 @@ class MirrorsTest {
     FetchResult result = fetchUnproven(two);
     Bench.assertHolds(CONTENT, result);
     assertTrue(result.fileName().startsWith("m_"), result.fileName());
-    assertEquals(CONTENT.lengthBytes(), share(result, 0).bytes());
+    assertTrue(share(result, 0).bytes() >= CONTENT.lengthBytes(), result.mirrors().toString());
     assertTrue(String.valueOf(share(result, 1).dropped()).contains("404"));
   }
 
@@ -292,11 +292,12 @@ class MirrorsTest {
   @Test
   void aCancelEndsTheConnectionsToAllHostsAtOnce() throws Exception {
     Gate never = new Gate();
+    Gate mirror = new Gate();
     first.serve("/m.bin", CONTENT).when(Request.from(2), Fault.freezesAfter(100_000, never));
     String two =
         second
             .serve("/m.bin", CONTENT)
-            .when(Request.from(2), Fault.freezesAfter(100_000, never))
+            .when(Request.from(2), Fault.freezesAfter(100_000, mirror))
             .url();
     String three = third.serve("/m.bin", CONTENT).with(Fault.waitsFor(never)).url();
     Download download = new Download();
@@ -306,11 +307,12 @@ class MirrorsTest {
                 bench.fetchMirrored(
                     first.url("/m.bin"), CONTENT.sha256(), List.of(two, three), download));
     never.awaitArrivals(17);
+    mirror.awaitArrivals(8);
     download.cancel();
     Bench.failure(running, CancelledException.class, Duration.ofSeconds(1));
-    first.awaitNoConnections();
-    second.awaitNoConnections();
-    third.awaitNoConnections();
+    for (ByteRangeServer server : List.of(first, second, third)) {
+      server.awaitNoConnections();
+    }
   }
 
   @Test
