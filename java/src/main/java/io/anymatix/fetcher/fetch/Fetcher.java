@@ -294,8 +294,7 @@ public final class Fetcher implements AutoCloseable {
       return offline(order, work, startedNanos);
     }
     work.phase = Phase.RESOLVING;
-    RemoteFile remote =
-        order.links().resolveAny(work.cancellation, work.counters::waiting);
+    RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
     ModelFileName name = name(remote, order.key());
     refusePickle(name, remote);
     work.fileName = name.original();
@@ -455,9 +454,7 @@ public final class Fetcher implements AutoCloseable {
       }
       work.phase = Phase.FETCHING;
       Transfer.Result transferred =
-          transfer(order, work, remote, part)
-              .alsoFrom(mirrors(order), wanted != null)
-              .run();
+          transfer(order, work, remote, part).alsoFrom(mirrors(order), wanted != null).run();
       work.phase = Phase.VERIFYING;
       work.totalBytes = transferred.lengthBytes();
       boolean isPatchwork = work.counters.reusedBytes() > 0 || transferred.isFromMirrors();
@@ -496,7 +493,8 @@ public final class Fetcher implements AutoCloseable {
 
   private int maxConnections(Order order, RemoteFile remote) {
     Integer asked = order.request().connections();
-    return Math.min(MOST_CONNECTIONS, asked != null ? asked : options.maxConnections());
+    return Math.min(
+        Sources.maxConnections(remote.source()), asked != null ? asked : options.maxConnections());
   }
 
   private static boolean fits(Transfer.Result transferred, @Nullable Sha256 wanted) {

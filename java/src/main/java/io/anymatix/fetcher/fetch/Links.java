@@ -70,8 +70,7 @@ final class Links {
    * @throws FetchException as its source means
    */
   RemoteFile resolve(Cancellation cancellation, RetryPolicy.WaitListener listener) {
-    RemoteFile remote =
-        RetryPolicy.run(() -> resolve(own, cancellation), cancellation, listener);
+    RemoteFile remote = RetryPolicy.run(() -> resolve(own, cancellation), cancellation, listener);
     used = own;
     return remote;
   }

@@ -226,8 +226,11 @@ public final class RemoteReader implements AutoCloseable {
   public Probe probeInPath(RemoteRequest request, Cancellation cancellation) {
     RemoteRequest firstByte = request.withRangeInPath(new ByteRange(0, 0));
     try (Answer answer = openSuccessful(firstByte, cancellation)) {
-      drainIfShort(answer);
-      return Probe.ofRangeInPath(answer);
+      Probe probe = Probe.ofRangeInPath(answer);
+      if (probe.rangesProven()) {
+        drainIfShort(answer);
+      }
+      return probe;
     }
   }
 

@@ -160,9 +160,7 @@ final class Replicas implements AutoCloseable {
       return "it does not serve ranges";
     }
     boolean otherHash =
-        mirror.sha256() != null
-            && file.sha256() != null
-            && !mirror.sha256().equals(file.sha256());
+        mirror.sha256() != null && file.sha256() != null && !mirror.sha256().equals(file.sha256());
     if (otherHash) {
       return "it states another hash";
     }

@@ -158,7 +158,9 @@ public final class Transfer {
             new Share(
                 share.host(),
                 isSource ? lengthBytes : 0,
-                isSuspect ? "put together with its bytes the file was wrong" : isSource ? null : share.droppedBecause()));
+                isSuspect
+                    ? "put together with its bytes the file was wrong"
+                    : isSource ? null : share.droppedBecause()));
       }
       return new Result(lengthBytes, sha256, authentic, connections, http2, true, told);
     }
@@ -423,7 +425,8 @@ public final class Transfer {
       rangesRefused = null;
       lanes.clear();
       shareOut();
-      Cancellation.Registration wake = cancellation.onCancel(() -> finished.add(new Lane(replicas.lead())));
+      Cancellation.Registration wake =
+          cancellation.onCancel(() -> finished.add(new Lane(replicas.lead())));
       try {
         while (!table.isComplete() && rangesRefused == null) {
           cancellation.throwIfCancelled();

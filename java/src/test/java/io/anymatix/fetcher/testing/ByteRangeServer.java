@@ -380,6 +380,7 @@ public final class ByteRangeServer implements AutoCloseable {
     private volatile @Nullable String entityTag;
     private volatile @Nullable String lastModified;
     private volatile boolean rangesInPath;
+    private volatile @Nullable Resource twin;
     private int requestCount;
     private int inFlight;
     private int maxInFlight;
@@ -397,12 +398,24 @@ public final class ByteRangeServer implements AutoCloseable {
     /** Departs from the norm in the answers to requests that the selector picks. */
     public Resource when(Predicate<Request> selector, Fault... faults) {
       script.add(selector, faults);
+      if (twin != null) {
+        twin.when(selector, faults);
+      }
+      return this;
+    }
+
+    /** Lets another resource follow this script, and have this entity tag, from now on. */
+    public Resource twin(Resource other) {
+      twin = other;
       return this;
     }
 
     /** Sends this entity tag as it stands, quotes included; none without this call. */
     public Resource entityTag(String tag) {
       entityTag = tag;
+      if (twin != null) {
+        twin.entityTag(tag);
+      }
       return this;
     }
 

@@ -76,14 +76,22 @@ public final class Bench implements AutoCloseable {
 
   public FetchResult fetchMirrored(
       String url, @Nullable String sha256, List<String> mirrors, Download download) {
+    return fetchMirrored(url, sha256, mirrors, null, download);
+  }
+
+  FetchResult fetchMirrored(
+      String url,
+      @Nullable String sha256,
+      List<String> mirrors,
+      @Nullable Integer connections,
+      Download download) {
     return fetcher.fetch(
         new FetchRequest(
-            url, null, folder.toString(), null, sha256, null, mirrors, null, null),
+            url, null, folder.toString(), null, sha256, null, mirrors, null, connections),
         download);
   }
 
-  public FetchException mirroredFailure(
-      String url, @Nullable String sha256, List<String> mirrors) {
+  public FetchException mirroredFailure(String url, @Nullable String sha256, List<String> mirrors) {
     return assertThrows(
         FetchException.class, () -> fetchMirrored(url, sha256, mirrors, new Download()));
   }

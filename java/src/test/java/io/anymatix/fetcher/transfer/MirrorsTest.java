@@ -206,7 +206,10 @@ class MirrorsTest {
     first.limitRate(8 * MIB);
     first.serve("/m.bin", CONTENT);
     String two =
-        second.serve("/m.bin", CONTENT).when(Request.from(2), Fault.freezesAfter(1000, never)).url();
+        second
+            .serve("/m.bin", CONTENT)
+            .when(Request.from(2), Fault.freezesAfter(1000, never))
+            .url();
     long startedNanos = System.nanoTime();
     Bench.assertHolds(CONTENT, fetch(CONTENT.sha256(), two));
     double seconds = (System.nanoTime() - startedNanos) / 1e9;
