@@ -86,9 +86,4 @@ public final class Sources {
   private Source sourceOf(Source.Wanted wanted) {
     return sources.stream().filter(source -> source.claims(wanted.url())).findFirst().orElseThrow();
   }
-
-  /** Connections that a source bears for one file at a time. */
-  public static int maxConnections(String source) {
-    return MAX_CONNECTIONS.getOrDefault(source, FEWEST_CONNECTIONS);
-  }
 }

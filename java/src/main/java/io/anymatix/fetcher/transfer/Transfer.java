@@ -227,8 +227,10 @@ public final class Transfer {
    * @throws CancelledException at the cancellation; likewise
    */
   public Result run() {
-    try (Replicas used = replicas) {
+    try {
       return untilComplete();
+    } finally {
+      replicas.close();
     }
   }
 
@@ -825,6 +827,7 @@ public final class Transfer {
         try {
           Lane lane = finished.take();
           if (lane.worker != null) {
+            lane.replica.received(lane.worker.segment().receivedBytes());
             table.giveBack(lane.worker.segment());
             lane.worker = null;
           }

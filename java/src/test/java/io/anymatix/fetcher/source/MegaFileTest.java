@@ -249,6 +249,41 @@ class MegaFileTest {
   }
 
   @Test
+  void aMegaLinkMayBeTheMirrorOfAPlainOne() throws Exception {
+    MegaFile file = large(69);
+    storage.limitRate(8 * MIB);
+    String plain = storage.serve("/large.safetensors", file.plain()).url();
+    FetchResult result =
+        bench.fetchMirrored(
+            plain, file.plain().sha256(), List.of(mega.publish(file)), new Download());
+    Bench.assertHolds(file.plain(), result);
+    assertEquals("mega.nz", result.mirrors().get(1).host());
+    assertTrue(result.mirrors().get(1).bytes() > 0, result.mirrors().toString());
+  }
+
+  @Test
+  void theMacHoldsAPlainMirrorAndAMegaLinkTogether() throws Exception {
+    MegaFile file = large(70);
+    mega.server().limitRate(8 * MIB);
+    String plain = storage.serve("/copy.safetensors", file.plain()).url();
+    FetchResult result =
+        bench.fetchMirrored(mega.publish(file), null, List.of(plain), new Download());
+    Bench.assertHolds(file.plain(), result);
+    assertTrue(result.mirrors().get(1).bytes() > 0, result.mirrors().toString());
+  }
+
+  @Test
+  void aPlainMirrorOfOtherBytesIsFoundOutByTheMac() throws Exception {
+    MegaFile file = large(71);
+    mega.server().limitRate(8 * MIB);
+    String plain = storage.serve("/copy.safetensors", large(72).plain()).url();
+    FetchResult result =
+        bench.fetchMirrored(mega.publish(file), null, List.of(plain), new Download());
+    Bench.assertHolds(file.plain(), result);
+    assertTrue(result.startedOver());
+  }
+
+  @Test
   void theKeyAndTheStoragesAddressAreInNoErrorAndNoProbe() {
     String link = mega.publish(SMALL);
     Fetcher.ProbeResult probe = bench.fetcher().probe(link, null);

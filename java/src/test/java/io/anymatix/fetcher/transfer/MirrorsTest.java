@@ -5,12 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.fetch.Download;
+import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.FetchResult.MirrorShare;
 import io.anymatix.fetcher.fetch.FetchResult.Verification;
@@ -23,6 +26,7 @@ import io.anymatix.fetcher.testing.Request;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
@@ -315,6 +319,41 @@ class MirrorsTest {
     Bench.failure(running, CancelledException.class, Duration.ofSeconds(1));
     for (ByteRangeServer server : List.of(first, second, third)) {
       server.awaitNoConnections();
+    }
+  }
+
+  @Test
+  void theCallersQueryTailGoesWithTheCallersOwnLinkAlone() throws Exception {
+    first.limitRate(16 * MIB);
+    first.serve("/m.bin", CONTENT);
+    String two = slowly(second, CONTENT).url();
+    bench
+        .fetcher()
+        .fetch(
+            new FetchRequest(
+                first.url("/m.bin"),
+                null,
+                folder.toString(),
+                "token=of-the-source",
+                CONTENT.sha256(),
+                null,
+                List.of(two),
+                null,
+                null),
+            new Download());
+    assertTrue(
+        first.requests().stream().allMatch(r -> r.target().equals("/m.bin?token=of-the-source")));
+    assertTrue(second.requests().size() > 1);
+    assertTrue(second.requests().stream().allMatch(r -> r.target().equals("/m.bin")));
+  }
+
+  @Test
+  void tooManyOrEmptyMirrorsAreAMistakeOfTheCaller() {
+    String url = first.url("/m.bin");
+    for (List<String> mirrors : List.of(Collections.nCopies(17, url), List.of(" "))) {
+      assertThrows(
+          InvalidParamsException.class,
+          () -> bench.fetchMirrored(url, null, mirrors, new Download()));
     }
   }
 
