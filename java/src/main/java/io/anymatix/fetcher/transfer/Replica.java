@@ -94,9 +94,11 @@ final class Replica {
 
   /** Notes that bytes came from here. */
   void received(long bytes) {
-    receivedBytes += bytes;
-    fruitlessResolutions = 0;
-    overload.succeeded();
+    if (bytes > 0) {
+      receivedBytes += bytes;
+      fruitlessResolutions = 0;
+      overload.succeeded();
+    }
   }
 
   /** Bytes that came from here, of segments that are over. */
