@@ -196,8 +196,7 @@ class SoakIT {
           break;
         }
         awaitMomentToKill(served, content, answer, folder);
-        // A process takes a while to die; what its system still takes in then was fetched by
-        // nobody.
+        // A process takes a while to die; what its system still takes in then is nobody's.
         sentToEach.add(served.sentAfter(requestsBefore));
         sidecar.kill9();
         sidecar.awaitExit(ROUND_PATIENCE);
@@ -268,7 +267,8 @@ class SoakIT {
       LockSupport.parkNanos(LOOK_INTERVAL.toNanos());
     }
     JsonNode result = answer.get().path("result");
-    assertEquals(content.sha256(), result.path("sha256").asText(), () -> round + ": " + result);
+    assertEquals(
+        content.sha256(), result.path("sha256").asText(), () -> round + ": " + answer.join());
     assertEquals(-1, content.mismatch(Path.of(result.path("path").asText())), round);
     assertTrue(Files.exists(Path.of(result.path("sidecarPath").asText())), round);
     assertEquals(2, names(folder).size(), () -> round + ": " + result);
