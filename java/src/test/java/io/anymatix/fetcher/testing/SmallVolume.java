@@ -85,6 +85,11 @@ public final class SmallVolume implements AutoCloseable {
       for (long over = freeBytes() - leftBytes; over > 0; over = freeBytes() - leftBytes) {
         file.write(zeros, 0, (int) Math.min(zeros.length, over));
       }
+    } catch (IOException e) {
+      // A download that writes meanwhile may have taken the last of it: it is full all the same.
+      if (freeBytes() > leftBytes) {
+        throw e;
+      }
     }
     return filler;
   }
