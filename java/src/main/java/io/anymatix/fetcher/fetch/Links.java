@@ -124,11 +124,11 @@ final class Links {
   List<Transfer.Mirror> others(ToIntFunction<RemoteFile> maxConnections) {
     List<Transfer.Mirror> others = new ArrayList<>();
     for (Link link : mirrors) {
-      if (link != used) {
+      if (!link.equals(used)) {
         others.add(mirror(link, maxConnections));
       }
     }
-    if (used != own) {
+    if (!used.equals(own)) {
       others.add(mirror(own, maxConnections));
     }
     return others;
