@@ -432,7 +432,9 @@ public final class Transfer {
       try {
         while (!table.isComplete() && rangesRefused == null) {
           cancellation.throwIfCancelled();
-          if (replicas.admit() | replicas.dropSlow(this::underWay, this::working)) {
+          boolean haveChanged = replicas.admit();
+          haveChanged |= replicas.dropSlow(this::underWay, this::working);
+          if (haveChanged) {
             shareOut();
           }
           assign();
