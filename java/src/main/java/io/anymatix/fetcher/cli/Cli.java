@@ -9,6 +9,8 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -32,6 +34,9 @@ public final class Cli implements Runnable {
   static final int EXIT_USAGE = 2;
   static final int EXIT_DEFECT = 1;
 
+  private static final int FETCH_FAILED = -32000;
+  private static final int INVALID_PARAMS = -32602;
+
   @Spec CommandSpec spec;
 
   private Cli() {}
@@ -51,6 +56,7 @@ public final class Cli implements Runnable {
         new CommandLine(new Cli())
             .addSubcommand(new ServeCommand(stdin, stdout))
             .addSubcommand(new FetchCommand(out, err))
+            .addSubcommand(new PullCommand(out, err))
             .addSubcommand(new ProbeCommand(out))
             .addSubcommand(new DeleteCommand(out))
             .addSubcommand(new ConsoleCommand(stdin, out, err))
@@ -98,6 +104,25 @@ public final class Cli implements Runnable {
     }
     err.println("error: this is a defect of the program: " + error);
     return EXIT_DEFECT;
+  }
+
+  /** A failure in the shape in which the RPC tells it. */
+  static Map<String, Object> errorMember(RuntimeException failure) {
+    Map<String, Object> error = new LinkedHashMap<>();
+    error.put("code", failure instanceof FetchException ? FETCH_FAILED : INVALID_PARAMS);
+    error.put("message", String.valueOf(failure.getMessage()));
+    if (failure instanceof FetchException fetch) {
+      Map<String, Object> data = new LinkedHashMap<>();
+      data.put("kind", fetch.kind().wireName());
+      data.put("retryable", fetch.retryable());
+      data.put("hint", fetch.hint());
+      if (fetch.redactedUrl() != null) {
+        data.put("url", fetch.redactedUrl());
+      }
+      data.putAll(fetch.facts());
+      error.put("data", data);
+    }
+    return Map.of("error", error);
   }
 
   /** What {@code --version} prints. */

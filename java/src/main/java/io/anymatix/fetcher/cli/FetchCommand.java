@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.cli;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.failure.FetchException;
@@ -12,9 +11,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -97,7 +94,7 @@ final class FetchCommand implements Callable<Integer> {
         } catch (FetchException e) {
           failed.add(url);
           if (json) {
-            out.println(JSON.writeValueAsString(failure(e)));
+            out.println(JSON.writeValueAsString(Cli.errorMember(e)));
           }
           int code = Cli.tell(e, err);
           worst = worst == 0 ? code : worst;
@@ -129,22 +126,5 @@ final class FetchCommand implements Callable<Integer> {
         null,
         null,
         null);
-  }
-
-  /** A failure in the shape in which the RPC tells it. */
-  private static Map<String, Object> failure(FetchException e) throws JsonProcessingException {
-    Map<String, Object> data = new LinkedHashMap<>();
-    data.put("kind", e.kind().wireName());
-    data.put("retryable", e.retryable());
-    data.put("hint", e.hint());
-    if (e.redactedUrl() != null) {
-      data.put("url", e.redactedUrl());
-    }
-    data.putAll(e.facts());
-    Map<String, Object> error = new LinkedHashMap<>();
-    error.put("code", -32000);
-    error.put("message", e.getMessage());
-    error.put("data", data);
-    return Map.of("error", error);
   }
 }

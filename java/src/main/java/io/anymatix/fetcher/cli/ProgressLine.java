@@ -1,5 +1,6 @@
 package io.anymatix.fetcher.cli;
 
+import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Progress;
 import java.util.Locale;
 
@@ -54,6 +55,26 @@ final class ProgressLine {
       line.append("  ").append(fileName);
     }
     return cut(line, columns);
+  }
+
+  /** How a download ended. */
+  static String ended(FetchResult result) {
+    double seconds = Math.max(0.001, result.elapsedMillis() / 1000.0);
+    String how =
+        switch (result.outcome()) {
+          case PRESENT -> "is present";
+          case ADOPTED -> "was found on this disk, proven by its hash";
+          case DOWNLOADED, RESUMED ->
+              String.format(
+                  Locale.ROOT,
+                  "%s %s in %.1f s (%.1f MB/s)%s",
+                  result.outcome().wireName(),
+                  megabytes(result.bytesTransferred()),
+                  seconds,
+                  result.bytesTransferred() / 1e6 / seconds,
+                  result.bytesReused() > 0 ? ", " + megabytes(result.bytesReused()) + " kept" : "");
+        };
+    return result.fileName() + " " + how;
   }
 
   /** Bytes in units of 10^6. */

@@ -3,7 +3,6 @@ package io.anymatix.fetcher.cli;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Progress;
 import java.io.PrintWriter;
-import java.util.Locale;
 import java.util.function.Supplier;
 
 /** Shows a running download on stderr: a bar at a terminal, a line now and then without one. */
@@ -70,24 +69,7 @@ final class ProgressView implements AutoCloseable {
     if (silent) {
       return;
     }
-    double seconds = Math.max(0.001, result.elapsedMillis() / 1000.0);
-    String how =
-        switch (result.outcome()) {
-          case PRESENT -> "is present";
-          case ADOPTED -> "was found on this disk, proven by its hash";
-          case DOWNLOADED, RESUMED ->
-              String.format(
-                  Locale.ROOT,
-                  "%s %s in %.1f s (%.1f MB/s)%s",
-                  result.outcome().wireName(),
-                  ProgressLine.megabytes(result.bytesTransferred()),
-                  seconds,
-                  result.bytesTransferred() / 1e6 / seconds,
-                  result.bytesReused() > 0
-                      ? ", " + ProgressLine.megabytes(result.bytesReused()) + " kept"
-                      : "");
-        };
-    err.println((terminal ? "\r\u001b[K" : "") + result.fileName() + " " + how);
+    err.println((terminal ? "\r\u001b[K" : "") + ProgressLine.ended(result));
   }
 
   @Override

@@ -37,14 +37,14 @@ final class ServeCommand implements Callable<Integer> {
   @Override
   public Integer call() throws InterruptedException {
     Fetcher fetcher = new Fetcher(options.toConfig(spec.commandLine(), false));
-    StdioServer server =
-        new StdioServer(
-            stdin, stdout, RpcMethods.class, new FetcherMethods(fetcher, Cli.Version.number()));
+    FetcherMethods methods = new FetcherMethods(fetcher, Cli.Version.number());
+    StdioServer server = new StdioServer(stdin, stdout, RpcMethods.class, methods);
     ProcessHandle.current().parent().ifPresent(parent -> stopWith(parent, server));
     Thread ending =
         new Thread(
             () -> {
               server.stop();
+              methods.close();
               fetcher.close();
               // A signal is an ordinary end here; the JVM would report it as a failure.
               Runtime.getRuntime().halt(0);
@@ -52,6 +52,7 @@ final class ServeCommand implements Callable<Integer> {
             "ending");
     Runtime.getRuntime().addShutdownHook(ending);
     server.run();
+    methods.close();
     fetcher.close();
     Runtime.getRuntime().halt(0);
     return 0;

@@ -11,10 +11,16 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The folder that keeps what outlives the process: console history, queue, metadata. What is made
@@ -26,6 +32,10 @@ import java.util.UUID;
 public record HomeFolder(Path path) {
   private static final String PRIVATE_FOLDER = "rwx------";
   private static final String PRIVATE_FILE = "rw-------";
+  private static final long LOCK_POLL_NANOS = 10_000_000;
+
+  /** One for each lock file that this process has used: a handful. */
+  private static final Map<Path, ReentrantLock> LOCKS = new ConcurrentHashMap<>();
 
   /**
    * {@code ANYMATIX_HOME}, else a folder of ours where the platform keeps the state of programs.
@@ -112,6 +122,51 @@ public record HomeFolder(Path path) {
       }
     } finally {
       Files.deleteIfExists(temporary);
+    }
+  }
+
+  /** Something that is done while a lock is held. */
+  @FunctionalInterface
+  public interface LockedWork<T extends @Nullable Object> {
+    T run() throws IOException;
+  }
+
+  /**
+   * Works while no other process and no other thread does under the same lock, which is made on a
+   * file of this folder.
+   *
+   * @param name one component; the file stays
+   * @throws IOException what {@code work} throws; or if the lock is held by somebody else for
+   *     longer than {@code patience}, or the file system knows none: then nothing was done
+   */
+  public <T extends @Nullable Object> T locked(String name, Duration patience, LockedWork<T> work)
+      throws IOException {
+    Path file = file(name);
+    ReentrantLock ours = LOCKS.computeIfAbsent(file, key -> new ReentrantLock());
+    long endNanos = System.nanoTime() + patience.toNanos();
+    // Within the process first: closing a second channel to a file drops the lock of the first.
+    if (!tryLock(ours, patience)) {
+      throw new IOException(file + " is held by another thread");
+    }
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      while (channel.tryLock() == null) {
+        if (System.nanoTime() - endNanos > 0) {
+          throw new IOException(file + " is held by another process");
+        }
+        LockSupport.parkNanos(LOCK_POLL_NANOS);
+      }
+      return work.run(); // closing the file lets go of it
+    } finally {
+      ours.unlock();
+    }
+  }
+
+  private static boolean tryLock(ReentrantLock lock, Duration patience) {
+    try {
+      return lock.tryLock(patience.toNanos(), TimeUnit.NANOSECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
     }
   }
 

@@ -28,8 +28,16 @@ public final class Download {
     volatile Phase phase = Phase.RESOLVING;
     volatile String fileName = "";
     volatile @Nullable Long totalBytes;
+
+    /** Whether somebody else decides how many run at a time. */
+    final boolean inLine;
+
     private int callers;
     private boolean claimed;
+
+    Work(boolean inLine) {
+      this.inLine = inLine;
+    }
 
     /** Whether this call is the one that has to do the work. */
     synchronized boolean claim() {
@@ -73,7 +81,20 @@ public final class Download {
     Work shown = work;
     if (shown == null) {
       return new Progress(
-          Phase.RESOLVING, Status.PROGRESS, null, 0, null, 0, null, 0, "", null, null, null, null);
+          Phase.RESOLVING,
+          Status.PROGRESS,
+          null,
+          0,
+          null,
+          0,
+          null,
+          0,
+          "",
+          null,
+          null,
+          null,
+          null,
+          null);
     }
     Counters counters = shown.counters;
     Counters.Wait wait = counters.waiting();
@@ -95,7 +116,8 @@ public final class Download {
         counters.connections(),
         shown.fileName,
         wait == null ? null : wait.reason(),
-        wait == null ? null : wait.until().toEpochMilli(),
+        wait == null || wait.until() == null ? null : wait.until().toEpochMilli(),
+        null,
         null,
         null);
   }

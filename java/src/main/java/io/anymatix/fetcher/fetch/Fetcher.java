@@ -1,11 +1,13 @@
 package io.anymatix.fetcher.fetch;
 
 import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.config.HomeFolder;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
@@ -26,8 +28,11 @@ import io.anymatix.fetcher.store.ModelFolders;
 import io.anymatix.fetcher.store.ModelStore;
 import io.anymatix.fetcher.store.ModelStore.Stored;
 import io.anymatix.fetcher.store.PartFile;
+import io.anymatix.fetcher.store.SpaceLedger;
+import io.anymatix.fetcher.transfer.ConnectionBudget;
 import io.anymatix.fetcher.transfer.Throttle;
 import io.anymatix.fetcher.transfer.Transfer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -39,8 +44,10 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
@@ -64,7 +71,10 @@ public final class Fetcher implements AutoCloseable {
 
   private static final int MOST_MIRRORS = 16;
 
-  /** More connections for one file than any server likes. */
+  /** Downloads at a time that a caller waits for; more wait for one of them. */
+  private static final int MOST_AWAITED = 16;
+
+  /** Connections for all files together; more for one file than any server likes. */
   private static final int MOST_CONNECTIONS = 64;
 
   private final Config config;
@@ -74,6 +84,9 @@ public final class Fetcher implements AutoCloseable {
   private final Sources sources;
   private final ModelStore store = new ModelStore();
   private final Throttle throttle = new Throttle();
+  private final ConnectionBudget connections = new ConnectionBudget(MOST_CONNECTIONS);
+  private final Slots awaited = new Slots(MOST_AWAITED);
+  private final History history;
   private final ExecutorService executor = Executors.newCachedThreadPool(Fetcher::thread);
   private final Map<Object, Shared> running = new ConcurrentHashMap<>();
 
@@ -106,6 +119,7 @@ public final class Fetcher implements AutoCloseable {
     this.config = config;
     this.hub = HubSettings.of(environment);
     this.reader = new RemoteReader(config, Set.of(hub.endpoint()));
+    this.history = new History(config.home());
     this.credentials = new Credentials(environment, hub);
     this.sources = new Sources(reader, credentials, hub);
     this.folders = new ModelFolders(config.modelsDir(), config.folders(), List.of());
@@ -154,11 +168,37 @@ public final class Fetcher implements AutoCloseable {
    * @throws CancelledException after {@link Download#cancel}
    */
   public FetchResult fetch(FetchRequest request, Download download) {
+    String id = newId();
+    long startedNanos = System.nanoTime();
+    try {
+      FetchResult result = fetch(request, download, false);
+      if (result.outcome() != Outcome.PRESENT) {
+        history.succeeded(id, request, result);
+      }
+      return result;
+    } catch (FetchException | CancelledException e) {
+      history.ended(id, request, e, Duration.ofNanos(System.nanoTime() - startedNanos));
+      throw e;
+    }
+  }
+
+  /** The same for a line that has its own number of files at a time and its own notes. */
+  FetchResult fetchInLine(FetchRequest request, Download download) {
+    return fetch(request, download, true);
+  }
+
+  /** An id that no other download has, in this process or another. */
+  static String newId() {
+    return Long.toString(ThreadLocalRandom.current().nextLong(1L << 48, 1L << 52), 36);
+  }
+
+  private FetchResult fetch(FetchRequest request, Download download, boolean inLine) {
     Order order = order(request);
     Object sameWish = List.of(order.place().target(), request);
     while (true) {
       Shared shared =
-          running.computeIfAbsent(sameWish, w -> new Shared(new Work(), new CompletableFuture<>()));
+          running.computeIfAbsent(
+              sameWish, w -> new Shared(new Work(inLine), new CompletableFuture<>()));
       if (!shared.work().join()) {
         running.remove(sameWish, shared);
         continue;
@@ -235,7 +275,9 @@ public final class Fetcher implements AutoCloseable {
     String plainName =
         request.name() == null || request.name().isEmpty()
             ? null
-            : ModelFileName.requirePlain(request.name());
+            : request.name().equals(FetchRequest.SOURCE_NAME)
+                ? request.name()
+                : ModelFileName.requirePlain(request.name());
     if (request.auth() != null) {
       learnSecrets(request.auth());
     }
@@ -293,6 +335,23 @@ public final class Fetcher implements AutoCloseable {
     if (options.offline()) {
       return offline(order, work, startedNanos);
     }
+    if (work.inLine) {
+      return bringFromSource(order, work, startedNanos);
+    }
+    awaited.take(work.cancellation, () -> saysItWaits(work));
+    try {
+      work.counters.waiting(null, null);
+      return bringFromSource(order, work, startedNanos);
+    } finally {
+      awaited.giveBack();
+    }
+  }
+
+  private static void saysItWaits(Work work) {
+    work.counters.waiting(MOST_AWAITED + " other downloads are running.", null);
+  }
+
+  private FetchResult bringFromSource(Order order, Work work, long startedNanos) {
     work.phase = Phase.RESOLVING;
     RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
     ModelFileName name = name(remote, order.key());
@@ -446,7 +505,8 @@ public final class Fetcher implements AutoCloseable {
             work.cancellation,
             until -> work.counters.waiting("Another process is downloading this file.", until));
     work.counters.waiting(null, null);
-    try (part) {
+    try (part;
+        ConnectionBudget.Share budget = connections.join()) {
       Optional<Stored> byAnotherProcess = present(order, work);
       if (byAnotherProcess.isPresent()) {
         part.delete();
@@ -454,7 +514,9 @@ public final class Fetcher implements AutoCloseable {
       }
       work.phase = Phase.FETCHING;
       Transfer.Result transferred =
-          transfer(order, work, remote, part).alsoFrom(mirrors(order), wanted != null).run();
+          transfer(order, work, remote, part, budget)
+              .alsoFrom(mirrors(order), wanted != null)
+              .run();
       work.phase = Phase.VERIFYING;
       work.totalBytes = transferred.lengthBytes();
       boolean isPatchwork = work.counters.reusedBytes() > 0 || transferred.isFromMirrors();
@@ -465,7 +527,8 @@ public final class Fetcher implements AutoCloseable {
         part.discard();
         work.phase = Phase.FETCHING;
         RemoteFile afresh = order.links().resolve(work.cancellation, work.counters::waiting);
-        transferred = transfer(order, work, afresh, part).run().afterStartingOver(transferred);
+        transferred =
+            transfer(order, work, afresh, part, budget).run().afterStartingOver(transferred);
       }
       verify(part, origin, remote, wanted, transferred);
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
@@ -474,7 +537,8 @@ public final class Fetcher implements AutoCloseable {
     }
   }
 
-  private Transfer transfer(Order order, Work work, RemoteFile remote, PartFile part) {
+  private Transfer transfer(
+      Order order, Work work, RemoteFile remote, PartFile part, ConnectionBudget.Share budget) {
     return new Transfer(
         reader,
         remote,
@@ -482,7 +546,8 @@ public final class Fetcher implements AutoCloseable {
         part,
         maxConnections(order, remote),
         work.counters,
-        throttle,
+        throttle.share(),
+        budget,
         work.cancellation,
         executor);
   }
@@ -556,8 +621,7 @@ public final class Fetcher implements AutoCloseable {
       Outcome outcome,
       Transfer.@Nullable Result transferred,
       long startedNanos) {
-    Path named =
-        order.plainName() == null ? stored.file() : store.linkPlainName(stored, order.plainName());
+    Path named = named(order, stored);
     work.fileName = stored.file().getFileName().toString();
     return new FetchResult(
         stored.file().toString(),
@@ -589,6 +653,15 @@ public final class Fetcher implements AutoCloseable {
       }
     }
     return shares;
+  }
+
+  /** The path of the plain name that was asked for, or of the stored name. */
+  private Path named(Order order, Stored stored) {
+    String name = order.plainName();
+    if (FetchRequest.SOURCE_NAME.equals(name)) {
+      name = stored.plainName().isEmpty() ? null : ModelFileName.requirePlain(stored.plainName());
+    }
+    return name == null ? stored.file() : store.linkPlainName(stored, name);
   }
 
   private static Strategy strategy(Transfer.@Nullable Result transferred) {
@@ -642,7 +715,7 @@ public final class Fetcher implements AutoCloseable {
           .url(Redactor.url(url))
           .build();
     }
-    Work work = new Work();
+    Work work = new Work(true);
     RemoteFile remote =
         RetryPolicy.run(
             () -> sources.resolve(url, key.effective().text(), auth, work.cancellation),
@@ -685,7 +758,7 @@ public final class Fetcher implements AutoCloseable {
           .url(Redactor.url(url))
           .build();
     }
-    Work work = new Work();
+    Work work = new Work(true);
     download.shows(work);
     return sources.expand(
         url, key.effective().text(), auth, work.counters::waiting, download.cancellation());
@@ -785,6 +858,108 @@ public final class Fetcher implements AutoCloseable {
       throw new InvalidParamsException(
           "\"" + name + "\" must be from " + least + " to " + most + ", not " + value + ".");
     }
+  }
+
+  /** What was downloaded, by whichever way. */
+  public History history() {
+    return history;
+  }
+
+  /** Where state is kept; null keeps none. */
+  @Nullable HomeFolder home() {
+    return config.home();
+  }
+
+  /** Runs what has to do with downloads; never queues. */
+  Executor executor() {
+    return executor;
+  }
+
+  /** The options in force. */
+  public Options options() {
+    return options;
+  }
+
+  /**
+   * Checks a request as {@link #fetch} does before it asks anybody.
+   *
+   * @return the folder that it would be written to
+   */
+  Path target(FetchRequest request) {
+    return order(request).place().target();
+  }
+
+  /**
+   * What the source says of a file before it is fetched.
+   *
+   * @param lengthBytes its length; null if nobody knows it
+   * @param name what it will be called; null if it is on the disk, or nobody was asked
+   */
+  record Outlook(@Nullable Long lengthBytes, @Nullable ModelFileName name) {
+    static final Outlook UNKNOWN = new Outlook(null, null);
+
+    /** Where it stands among others by length: what is there or unknown comes first. */
+    long sortBytes() {
+      return lengthBytes == null ? 0 : lengthBytes;
+    }
+  }
+
+  /**
+   * Looks on the disk, and asks the source about what is missing.
+   *
+   * @throws InvalidParamsException if the request makes no sense
+   * @throws FetchException as the source's answer means
+   */
+  Outlook outlook(FetchRequest request, Cancellation cancellation) {
+    Order order = order(request);
+    if (options.offline()
+        || order.key().contentHash().isPresent()
+        || store.isPresent(order.key(), order.place())) {
+      return Outlook.UNKNOWN;
+    }
+    Work work = new Work(true);
+    var registration = cancellation.onCancel(work.cancellation::cancel);
+    try {
+      RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
+      return new Outlook(remote.lengthBytes(), name(remote, order.key()));
+    } finally {
+      registration.close();
+    }
+  }
+
+  /**
+   * Reserves room for a file, so that no other download counts on it.
+   *
+   * @return to be closed before the file is fetched, which reserves for itself; null if nothing is
+   *     known to be needed
+   * @throws FetchException {@code diskFull} with the numbers
+   */
+  SpaceLedger.@Nullable Reservation reserve(FetchRequest request, Outlook outlook) {
+    return outlook.lengthBytes() == null || outlook.name() == null
+        ? null
+        : store.reserve(outlook.name(), order(request).place(), outlook.lengthBytes());
+  }
+
+  /**
+   * The path of a batch's marker.
+   *
+   * @throws InvalidParamsException for a relative path
+   * @throws FetchException {@code policy} for one outside the roots, or that looks like a model or
+   *     like a file of the store
+   */
+  Path markerPath(String path, boolean anywhere) {
+    Path marker = ModelFolders.absolute(path, "marker");
+    if (!anywhere) {
+      folders.requireInsideRoots(marker, "marker");
+    }
+    Path name = marker.getFileName();
+    if (name == null || Files.isDirectory(marker) || !ModelFileName.mayBeMarker(name.toString())) {
+      throw FetchException.because(
+              FailureKind.POLICY, "\"marker\" can't be written under this name: " + marker + ".")
+          .hint("Name a file such as .anymatix-done, not a model or a folder.")
+          .build();
+    }
+    return marker;
   }
 
   /** Downloads that run. */

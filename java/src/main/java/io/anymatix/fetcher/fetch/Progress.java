@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  * @param untilEpochMillis until when it waits
  * @param baseModel base model, in a {@code metadata} status only
  * @param trainedWords trained words joined by ", ", in a {@code metadata} status only
+ * @param item which file of several, counted from 0; null for one alone, and for all together
  */
 @JsonInclude(JsonInclude.Include.ALWAYS)
 public record Progress(
@@ -33,7 +34,27 @@ public record Progress(
     @JsonInclude(JsonInclude.Include.NON_NULL) @JsonProperty("base_model")
         @Nullable String baseModel,
     @JsonInclude(JsonInclude.Include.NON_NULL) @JsonProperty("trained_words")
-        @Nullable String trainedWords) {
+        @Nullable String trainedWords,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer item) {
+
+  /** The same, of one file of several. */
+  Progress of(int item, Status status) {
+    return new Progress(
+        phase,
+        status,
+        progress,
+        megabytesPerSecond,
+        etaSeconds,
+        receivedBytes,
+        totalBytes,
+        connections,
+        fileName,
+        reason,
+        untilEpochMillis,
+        baseModel,
+        trainedWords,
+        item);
+  }
 
   /** What the download is doing. */
   public enum Phase {

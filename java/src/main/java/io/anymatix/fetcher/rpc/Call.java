@@ -98,6 +98,16 @@ public final class Call {
     }
   }
 
+  /**
+   * Sends notifications of this method to the client, also after the answer, whenever the state has
+   * changed; in place of earlier ones.
+   *
+   * @param state what they carry; must not wait. Null ends them.
+   */
+  public void announce(String method, Duration interval, @Nullable Supplier<?> state) {
+    progress.announce(method, interval, state);
+  }
+
   /** Ends the server; this request is still answered. */
   public void stopServer() {
     stopServer.run();

@@ -4,43 +4,57 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
+import io.anymatix.fetcher.fetch.Batch;
 import io.anymatix.fetcher.fetch.Download;
+import io.anymatix.fetcher.fetch.DownloadQueue;
 import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Fetcher;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** The protocol's methods, done by a {@link Fetcher}. */
-public final class FetcherMethods implements RpcMethods {
+public final class FetcherMethods implements RpcMethods, AutoCloseable {
   /** What this server calls itself. */
   public static final String SERVER_NAME = "anymatix-fetcher";
 
+  private static final Duration QUEUE_EVENT_INTERVAL = Duration.ofMillis(500);
+  private static final int DEFAULT_HISTORY = 100;
+
   private final Fetcher fetcher;
+  private final DownloadQueue queue;
   private final String version;
   private final long startNanos = System.nanoTime();
 
   /**
-   * @param fetcher does the work; the caller closes it
+   * @param fetcher does the work; the caller closes it, after this
    * @param version of this program
    */
   public FetcherMethods(Fetcher fetcher, String version) {
     this.fetcher = fetcher;
+    this.queue = new DownloadQueue(fetcher);
     this.version = version;
   }
 
   @Override
-  public InitializeResult initialize(InitializeParams params) {
+  public InitializeResult initialize(InitializeParams params, Call call) {
     // What can be refused comes first, so that a refused initialize changes little.
-    if (params.options() != null) {
-      fetcher.setOptions(params.options());
+    InitializeOptions options = params.options();
+    if (options != null) {
+      setOptions(options.request());
     }
     fetcher.setRoots(
         new Fetcher.RootsRequest(params.modelsDir(), params.folders(), params.adoptDirs()));
     if (params.credentials() != null) {
       setCredentials(params.credentials());
+    }
+    queue.takeUp();
+    if (options != null && options.queueEvents() != null) {
+      call.announce("$/queue", QUEUE_EVENT_INTERVAL, options.queueEvents() ? queue::state : null);
     }
     return new InitializeResult(
         PROTOCOL_VERSION,
@@ -61,6 +75,82 @@ public final class FetcherMethods implements RpcMethods {
     call.onCancel(download::cancel);
     call.reportProgress(download::snapshot);
     return fetcher.fetch(params, download);
+  }
+
+  @Override
+  public FetchAllResult fetchAll(FetchAllParams params, Call call) {
+    if (params.items().isEmpty()) {
+      throw new InvalidParamsException("\"items\" is empty.");
+    }
+    Batch batch =
+        new Batch(
+            fetcher,
+            params.items().stream()
+                .map(item -> new Batch.Item(item.request(), Boolean.TRUE.equals(item.optional())))
+                .toList(),
+            new Batch.Options(
+                params.marker(),
+                false,
+                params.maxParallelFiles(),
+                Boolean.TRUE.equals(params.smallFirst()),
+                Boolean.TRUE.equals(params.asNamed())));
+    call.onCancel(batch::cancel);
+    call.reportProgress(batch::report);
+    Batch.Result result = batch.run();
+    batch.untold().forEach(call::reportValue);
+    return new FetchAllResult(
+        result.ok(), result.files().stream().map(FetcherMethods::answered).toList());
+  }
+
+  private static Object answered(Batch.Ending ending) {
+    return ending.failure() == null
+        ? Objects.requireNonNull(ending.result())
+        : Map.of("error", JsonMessages.errorMember(RpcErrors.of(ending.failure())));
+  }
+
+  @Override
+  public QueueId enqueue(EnqueueParams params) {
+    return new QueueId(
+        queue.enqueue(params.request(), params.priority() == null ? 0 : params.priority()));
+  }
+
+  @Override
+  public DownloadQueue.State queue() {
+    return queue.state();
+  }
+
+  @Override
+  public QueueIds pause(QueueIdParams params) {
+    return new QueueIds(queue.pause(params.id()));
+  }
+
+  @Override
+  public QueueIds resume(QueueIdParams params) {
+    return new QueueIds(queue.resume(params.id()));
+  }
+
+  @Override
+  public QueueIds cancel(QueueId params) {
+    return new QueueIds(queue.cancel(params.id()));
+  }
+
+  @Override
+  public QueueIds move(MoveParams params) {
+    return new QueueIds(queue.move(params.id(), params.to()));
+  }
+
+  @Override
+  public HistoryResult history(HistoryParams params) {
+    int limit = params.limit() == null ? DEFAULT_HISTORY : params.limit();
+    if (limit < 1) {
+      throw new InvalidParamsException("\"limit\" must be at least 1, not " + limit + ".");
+    }
+    return new HistoryResult(fetcher.history().newest(limit));
+  }
+
+  @Override
+  public QueueId retry(QueueId params) {
+    return new QueueId(queue.retry(params.id()));
   }
 
   @Override
@@ -131,7 +221,9 @@ public final class FetcherMethods implements RpcMethods {
 
   @Override
   public Fetcher.Options setOptions(Fetcher.OptionsRequest params) {
-    return fetcher.setOptions(params);
+    Fetcher.Options inForce = fetcher.setOptions(params);
+    queue.optionsChanged();
+    return inForce;
   }
 
   @Override
@@ -141,7 +233,7 @@ public final class FetcherMethods implements RpcMethods {
     return new StatusResult(
         (System.nanoTime() - startNanos) / 1_000_000,
         activity.active(),
-        activity.waiting(),
+        activity.waiting() + queue.state().waiting().size(),
         runtime.totalMemory() - runtime.freeMemory(),
         version,
         PROTOCOL_VERSION,
@@ -161,6 +253,12 @@ public final class FetcherMethods implements RpcMethods {
   @Override
   public ObjectNode discover() {
     return OpenRpc.document(RpcMethods.class, SERVER_NAME, version);
+  }
+
+  /** Stops the queue, which goes on with the next process. Before the fetcher is closed. */
+  @Override
+  public void close() {
+    queue.close();
   }
 
   private static String requireUrl(@Nullable String url, String name) {

@@ -5,6 +5,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -15,7 +17,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Tells the client how its requests get on, with {@code $/progress} notifications.
+ * Tells the client how its requests get on, with {@code $/progress} notifications, and with others
+ * what changes beside them.
  *
  * <p>One timer samples every watched request, so whoever does the work only keeps counters and
  * never waits for the client. The legal order for a token is: one first value, at once; then what
@@ -28,10 +31,13 @@ final class ProgressNotifier {
    */
   static final Duration INTERVAL = Duration.ofMillis(125);
 
+  private static final int MOST_IN_A_SECOND = 10;
+
   private static final Logger log = LoggerFactory.getLogger(ProgressNotifier.class);
 
   private final Consumer<ObjectNode> client;
   private final ScheduledExecutorService timer;
+  private final Map<String, Future<?>> announcements = new ConcurrentHashMap<>();
 
   /**
    * @param client takes one notification at a time for a token, from any thread
@@ -55,6 +61,55 @@ final class ProgressNotifier {
     return watch;
   }
 
+  /**
+   * Sends notifications of a method from now on, one at a time: the first at once, then whenever
+   * the state is another than the last one that was sent. Takes the place of an earlier one of that
+   * method.
+   *
+   * @param state what the notification carries, called by the timer; null ends them
+   */
+  void announce(String method, Duration interval, @Nullable Supplier<?> state) {
+    Future<?> before =
+        state == null
+            ? announcements.remove(method)
+            : announcements.put(
+                method,
+                timer.scheduleWithFixedDelay(
+                    new Announcement(method, state),
+                    0,
+                    interval.toMillis(),
+                    TimeUnit.MILLISECONDS));
+    if (before != null) {
+      before.cancel(false);
+    }
+  }
+
+  /** Runs on the timer's one thread. */
+  private final class Announcement implements Runnable {
+    private final String method;
+    private final Supplier<?> state;
+    private @Nullable ObjectNode lastSent;
+
+    Announcement(String method, Supplier<?> state) {
+      this.method = method;
+      this.state = state;
+    }
+
+    @Override
+    public void run() {
+      try {
+        ObjectNode now = tree(state.get());
+        if (!now.equals(lastSent)) {
+          lastSent = now;
+          client.accept(JsonMessages.notification(method, now));
+        }
+      } catch (RuntimeException e) {
+        // Thrown out of here it would end the notifications without a word.
+        log.warn("A state could not be told.", e);
+      }
+    }
+  }
+
   /** One token while it is watched. Its methods may be called from any thread. */
   final class Watch {
     private final JsonNode token;
@@ -62,6 +117,7 @@ final class ProgressNotifier {
 
     // Guarded by this, and so is the order of sending. The writer's lock is taken inside it.
     private final Deque<ObjectNode> pushed = new ArrayDeque<>();
+    private final Deque<Long> sentNanos = new ArrayDeque<>();
     private @Nullable ObjectNode lastSent;
     private @Nullable Future<?> ticks;
     private boolean finished;
@@ -94,7 +150,10 @@ final class ProgressNotifier {
       if (ticks != null) {
         ticks.cancel(false);
       }
-      pushed.forEach(this::send);
+      // What was pushed last is sent as far as the pace allows: an answer does not wait for it.
+      while (!pushed.isEmpty() && sentInTheLastSecond() < MOST_IN_A_SECOND - 1) {
+        send(pushed.remove());
+      }
       ObjectNode last = sample();
       if (last != null) {
         send(last.put("status", status));
@@ -127,7 +186,19 @@ final class ProgressNotifier {
       }
     }
 
+    private int sentInTheLastSecond() {
+      long now = System.nanoTime();
+      while (!sentNanos.isEmpty() && now - sentNanos.peek() > TimeUnit.SECONDS.toNanos(1)) {
+        sentNanos.remove();
+      }
+      return sentNanos.size();
+    }
+
     private void send(ObjectNode value) {
+      sentNanos.add(System.nanoTime());
+      if (sentNanos.size() > MOST_IN_A_SECOND) {
+        sentNanos.remove();
+      }
       ObjectNode params = JsonMessages.MAPPER.createObjectNode();
       params.set("token", token);
       params.set("value", value);

@@ -13,9 +13,11 @@ import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import com.fasterxml.jackson.databind.deser.std.StdDeserializer;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.googlecode.jsonrpc4j.JsonRpcMethod;
+import io.anymatix.fetcher.fetch.DownloadQueue;
 import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Fetcher;
+import io.anymatix.fetcher.fetch.History;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
@@ -36,7 +38,7 @@ public interface RpcMethods {
       summary = "Names the model folders; may be repeated, running transfers go on.",
       order = RpcMethod.Order.ORDERED,
       errors = INVALID_PARAMS)
-  InitializeResult initialize(InitializeParams params);
+  InitializeResult initialize(InitializeParams params, Call call);
 
   /** Brings one file to disk, or finds it there. */
   @RpcMethod(
@@ -45,6 +47,70 @@ public interface RpcMethods {
       progress = true,
       errors = {INVALID_PARAMS, INVALID_REQUEST, FETCH_FAILED, REQUEST_CANCELLED})
   FetchResult fetch(FetchRequest params, Call call);
+
+  /** Brings several files to disk; the failure of one stops no other. */
+  @RpcMethod(
+      summary = "Brings several model files to disk, several at a time, and tells of each.",
+      required = "items",
+      progress = true,
+      errors = {INVALID_PARAMS, INVALID_REQUEST, FETCH_FAILED, REQUEST_CANCELLED})
+  FetchAllResult fetchAll(FetchAllParams params, Call call);
+
+  /** Adds a download that nobody waits for. */
+  @RpcMethod(
+      summary = "Adds a download to the queue, which survives a restart.",
+      order = RpcMethod.Order.ORDERED,
+      required = "url",
+      errors = {INVALID_PARAMS, INVALID_REQUEST, FETCH_FAILED})
+  QueueId enqueue(EnqueueParams params);
+
+  /** What runs and waits in the queue. */
+  @RpcMethod(summary = "Tells what the queue is downloading and what waits in it.")
+  DownloadQueue.State queue();
+
+  /** Stops entries of the queue for a while. */
+  @RpcMethod(
+      summary = "Stops an entry of the queue, or all; what was received is kept.",
+      order = RpcMethod.Order.ORDERED,
+      errors = INVALID_PARAMS)
+  QueueIds pause(QueueIdParams params);
+
+  /** Lets paused entries go on. */
+  @RpcMethod(
+      summary = "Lets a paused entry of the queue go on, or all.",
+      order = RpcMethod.Order.ORDERED,
+      errors = INVALID_PARAMS)
+  QueueIds resume(QueueIdParams params);
+
+  /** Takes an entry out of the queue. */
+  @RpcMethod(
+      summary = "Takes an entry out of the queue; what was received is kept on disk.",
+      order = RpcMethod.Order.ORDERED,
+      required = "id",
+      errors = INVALID_PARAMS)
+  QueueIds cancel(QueueId params);
+
+  /** Changes the order of the queue. */
+  @RpcMethod(
+      summary = "Moves an entry of the queue: top, up, down or bottom.",
+      order = RpcMethod.Order.ORDERED,
+      required = {"id", "to"},
+      errors = INVALID_PARAMS)
+  QueueIds move(MoveParams params);
+
+  /** How downloads ended. */
+  @RpcMethod(
+      summary = "Lists how downloads ended, the newest first; it survives a restart.",
+      errors = INVALID_PARAMS)
+  HistoryResult history(HistoryParams params);
+
+  /** Adds a failed download again. */
+  @RpcMethod(
+      summary = "Adds a failed or cancelled download of the history to the queue again.",
+      order = RpcMethod.Order.ORDERED,
+      required = "id",
+      errors = {INVALID_PARAMS, INVALID_REQUEST, FETCH_FAILED})
+  QueueId retry(QueueId params);
 
   /** Whether a fetch would have something to do; no network, no hashing. */
   @RpcMethod(
@@ -116,7 +182,24 @@ public interface RpcMethods {
       @Nullable Map<String, List<String>> folders,
       @Nullable List<String> adoptDirs,
       @Nullable CredentialsParams credentials,
-      Fetcher.@Nullable OptionsRequest options) {}
+      @Nullable InitializeOptions options) {}
+
+  /**
+   * The params of {@code setOptions}, and what only a client of this connection can want.
+   *
+   * @param queueEvents whether {@code $/queue} notifications are sent; absent leaves it as it is
+   */
+  record InitializeOptions(
+      @Nullable Long maxBytesPerSecond,
+      @Nullable Integer maxConnections,
+      @Nullable Integer maxParallelFiles,
+      @Nullable Boolean offline,
+      @Nullable Boolean queueEvents) {
+    Fetcher.OptionsRequest request() {
+      return new Fetcher.OptionsRequest(
+          maxBytesPerSecond, maxConnections, maxParallelFiles, offline);
+    }
+  }
 
   /** What was initialized. */
   record InitializeResult(int protocolVersion, ServerInfo serverInfo, Capabilities capabilities) {}
@@ -139,6 +222,99 @@ public interface RpcMethods {
       boolean progress,
       int maxMessageBytes,
       int maxRunningRequests) {}
+
+  /**
+   * Files to bring.
+   *
+   * @param items the params of {@code fetch} for each, in the order of the results
+   * @param marker absolute path, inside a root, of a file that is written when all are there
+   * @param maxParallelFiles at a time; the option of that name if absent
+   * @param smallFirst whether small files come first, instead of in the order given
+   * @param asNamed whether each file also gets its plain name beside the stored one
+   */
+  record FetchAllParams(
+      List<FetchAllItem> items,
+      @Nullable String marker,
+      @Nullable Integer maxParallelFiles,
+      @Nullable Boolean smallFirst,
+      @Nullable Boolean asNamed) {}
+
+  /**
+   * One of several files: the params of {@code fetch}.
+   *
+   * @param optional whether the whole is in order without it
+   */
+  record FetchAllItem(
+      @Nullable String url,
+      @Nullable String type,
+      @Nullable String dir,
+      @Nullable String auth,
+      @Nullable String sha256,
+      @Nullable String name,
+      @Nullable List<String> mirrors,
+      @Nullable String fileId,
+      @Nullable Integer connections,
+      @Nullable Boolean optional) {
+    FetchRequest request() {
+      return new FetchRequest(url, type, dir, auth, sha256, name, mirrors, fileId, connections);
+    }
+  }
+
+  /**
+   * How several files ended.
+   *
+   * @param ok whether every file that is not optional is there
+   * @param results in the order asked: each a {@link FetchResult}, or an {@code error} in the form
+   *     in which a single fetch would answer it
+   */
+  record FetchAllResult(boolean ok, List<Object> results) {}
+
+  /** The params of {@code fetch}, and where it stands in the queue. */
+  record EnqueueParams(
+      String url,
+      @Nullable String type,
+      @Nullable String dir,
+      @Nullable String auth,
+      @Nullable String sha256,
+      @Nullable String name,
+      @Nullable List<String> mirrors,
+      @Nullable String fileId,
+      @Nullable Integer connections,
+      @Nullable Integer priority) {
+    FetchRequest request() {
+      return new FetchRequest(url, type, dir, auth, sha256, name, mirrors, fileId, connections);
+    }
+  }
+
+  /** An entry of the queue or of the history. */
+  record QueueId(String id) {}
+
+  /**
+   * An entry of the queue.
+   *
+   * @param id absent for all
+   */
+  record QueueIdParams(@Nullable String id) {}
+
+  /** Entries that were changed. */
+  record QueueIds(List<String> ids) {}
+
+  /**
+   * A new place for an entry.
+   *
+   * @param to {@code top}, {@code up}, {@code down} or {@code bottom}
+   */
+  record MoveParams(String id, String to) {}
+
+  /**
+   * How much of the history.
+   *
+   * @param limit entries at most; 100 if absent
+   */
+  record HistoryParams(@Nullable Integer limit) {}
+
+  /** The newest entries first. */
+  record HistoryResult(List<History.Entry> entries) {}
 
   /** Which file; as in {@code fetch}. */
   record IsChangedParams(

@@ -33,6 +33,29 @@ public record ModelFileName(String original, Sha256 urlHash) {
           "py", "pyc", "pyd", "so", "dll", "dylib", "exe", "bat", "cmd", "ps1", "sh", "js", "html",
           "htm", "desktop", "lnk", "jar", "class");
 
+  /** Suffixes of what a loader reads: nothing else is written under them (store contract 11.3). */
+  private static final Set<String> MODEL_EXTENSIONS =
+      Set.of(
+          "safetensors",
+          "sft",
+          "ckpt",
+          "pt",
+          "pt2",
+          "pth",
+          "bin",
+          "pkl",
+          "gguf",
+          "onnx",
+          "msgpack",
+          "npz",
+          "zip",
+          "tar",
+          "yaml",
+          "yml",
+          "model",
+          "corrupt",
+          "tmp");
+
   /** Names that Windows gives to devices, whatever follows the first dot. */
   private static final Pattern DEVICE_NAME =
       Pattern.compile(
@@ -90,6 +113,17 @@ public record ModelFileName(String original, Sha256 urlHash) {
     }
     refuseSuffix(name);
     return name;
+  }
+
+  /** Whether a marker may have this name: not one of a model, of a working file or of a program. */
+  public static boolean mayBeMarker(String name) {
+    String extension = lowerCaseExtension(name);
+    return safe(name).equals(name)
+        && utf8Length(name) <= LONGEST_NAME_BYTES
+        && !SIDECAR_FILE_NAME.matcher(name).matches()
+        && !REFUSED_EXTENSIONS.contains(extension)
+        && !MODEL_EXTENSIONS.contains(extension)
+        && !name.contains(".part");
   }
 
   /**

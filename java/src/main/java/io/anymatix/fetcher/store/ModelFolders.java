@@ -51,6 +51,34 @@ public record ModelFolders(
           Map.entry("zoedepth", "zoedepth"),
           Map.entry("model_patch", "model_patches"));
 
+  /**
+   * ComfyUI's own folders below the models folder, which may be named where no table was sent; not
+   * {@code configs}, whose files are read by something else.
+   */
+  private static final Set<String> STANDARD_FOLDERS =
+      Set.of(
+          "audio_encoders",
+          "checkpoints",
+          "classifiers",
+          "clip",
+          "clip_vision",
+          "controlnet",
+          "diffusers",
+          "diffusion_models",
+          "embeddings",
+          "gligen",
+          "hypernetworks",
+          "latent_upscale_models",
+          "loras",
+          "model_patches",
+          "photomaker",
+          "style_models",
+          "text_encoders",
+          "unet",
+          "upscale_models",
+          "vae",
+          "vae_approx");
+
   /** Folders that ComfyUI came to call otherwise; both are searched (store contract 11.2). */
   private static final Map<String, List<String>> FORMER_NAMES =
       Map.of(
@@ -112,7 +140,10 @@ public record ModelFolders(
       throw new InvalidParamsException("\"type\" or \"dir\" is missing.");
     }
     String key = FOLDER_OF_TYPE.getOrDefault(type, type);
-    boolean known = FOLDER_OF_TYPE.containsKey(type) || folders.containsKey(key);
+    boolean known =
+        FOLDER_OF_TYPE.containsKey(type)
+            || folders.containsKey(key)
+            || (modelsDir != null && STANDARD_FOLDERS.contains(key));
     if (modelsDir == null && folders.isEmpty()) {
       throw new NotInitializedException();
     }

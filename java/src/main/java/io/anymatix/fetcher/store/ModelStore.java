@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
@@ -60,6 +61,11 @@ public final class ModelStore {
     /** The hash that was measured, if it was. */
     public Optional<Sha256> provenSha256() {
       return sidecar.provenSha256();
+    }
+
+    /** What the source calls the file; empty if it gave no name. */
+    public String plainName() {
+      return sidecar.name();
     }
 
     /** Whether the source itself stated the proven hash. */
@@ -263,6 +269,77 @@ public final class ModelStore {
         return new Volume(existing, existing, null);
       }
     }
+  }
+
+  /**
+   * Reserves room for what is missing of a file that will be fetched; see {@link
+   * SpaceLedger#reserve}. What an earlier attempt has left of it is looked at without a lock.
+   *
+   * @param lengthBytes the file's whole length
+   */
+  public SpaceLedger.Reservation reserve(
+      ModelFileName name, ModelFolders.Place place, long lengthBytes) {
+    Path file = named(place.target(), name.stored());
+    return space.reserve(file, lengthBytes - PartFile.keptBytes(file, lengthBytes));
+  }
+
+  /** Measures the hash of any file. */
+  public static Sha256 measure(Path file, Cancellation cancellation) throws IOException {
+    return Adoption.hash(file, cancellation, bytes -> {});
+  }
+
+  /** Puts a text in the place of a file, whole or not at all, and makes its folder. */
+  public static void replaceFile(Path file, String text) throws IOException {
+    Files.createDirectories(folderOf(file.toAbsolutePath()));
+    AtomicFile.replace(file, text);
+  }
+
+  /** What a failed access to a file means. */
+  public static FetchException storageFailure(IOException error, Path file) {
+    return StorageFailures.of(error, file);
+  }
+
+  /** A file that is not what it was, out of the way until a new one is in its place. */
+  public static final class Aside {
+    private final Path file;
+    private final Path aside;
+
+    private Aside(Path file) {
+      this.file = file;
+      this.aside = file.resolveSibling(file.getFileName() + ".corrupt");
+    }
+
+    /** Removes it if there is a new one, and puts it back otherwise. */
+    public void end(boolean isReplaced) {
+      try {
+        if (isReplaced) {
+          Files.deleteIfExists(aside);
+        } else if (!Files.exists(file)) {
+          Files.move(aside, file, StandardCopyOption.ATOMIC_MOVE);
+        }
+      } catch (IOException e) {
+        throw StorageFailures.of(e, aside);
+      }
+    }
+  }
+
+  /**
+   * Renames a corrupt file to {@code <name>.corrupt} (store contract 11.9), and its plain names.
+   */
+  public static Aside putAside(Path file) throws IOException {
+    Aside aside = new Aside(file);
+    for (Sidecar sidecar : Sidecar.scan(folderOf(file))) {
+      if (sidecar.file().filter(file::equals).isPresent()) {
+        for (String name : sidecar.linkedNames()) {
+          Path link = named(folderOf(file), name);
+          if (Files.exists(link) && Files.isSameFile(link, file)) {
+            Files.delete(link);
+          }
+        }
+      }
+    }
+    Files.move(file, aside.aside, StandardCopyOption.REPLACE_EXISTING);
+    return aside;
   }
 
   /** Gives a complete and proven part its final name and its sidecar file. */

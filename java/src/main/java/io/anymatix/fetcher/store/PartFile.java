@@ -157,6 +157,23 @@ public final class PartFile implements AutoCloseable {
     return end >= 0 && HELD.contains(workingFile.resolveSibling(name.substring(0, end) + ".part"));
   }
 
+  /** Bytes that an earlier attempt left of a file, as far as a look without a lock can tell. */
+  static long keptBytes(Path finalPath, long lengthBytes) {
+    try {
+      long partBytes = Files.size(partOf(finalPath));
+      if (partBytes < lengthBytes) {
+        return partBytes;
+      }
+      return Journal.read(journalOf(finalPath))
+          .filter(found -> found.lengthBytes() == lengthBytes)
+          .map(Journal.Found::trusted)
+          .map(ranges -> ranges.stream().mapToLong(range -> range.end() - range.first()).sum())
+          .orElse(0L);
+    } catch (IOException e) {
+      return 0; // there is none
+    }
+  }
+
   static Path partOf(Path finalPath) {
     return note(finalPath, ".part");
   }

@@ -20,8 +20,8 @@ public final class Counters {
   private final AtomicLong hashedBytes = new AtomicLong();
   private volatile @Nullable Wait wait;
 
-  /** Why a transfer waits, and until when. */
-  public record Wait(String reason, Instant until) {}
+  /** Why a transfer waits, and until when; null if nobody knows. */
+  public record Wait(String reason, @Nullable Instant until) {}
 
   /** Bytes of the file that are on the disk now, received or found there. */
   public long presentBytes() {
@@ -60,7 +60,7 @@ public final class Counters {
 
   /** Says why nothing comes in, or, with null, that it does again. */
   public void waiting(@Nullable String reason, @Nullable Instant until) {
-    wait = reason == null || until == null ? null : new Wait(reason, until);
+    wait = reason == null ? null : new Wait(reason, until);
   }
 
   /** Says how far a file has been hashed. */

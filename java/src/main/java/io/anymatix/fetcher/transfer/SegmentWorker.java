@@ -31,7 +31,7 @@ final class SegmentWorker {
   private final PartFile part;
   private final SegmentTable.Segment segment;
   private final Counters counters;
-  private final Throttle throttle;
+  private final Throttle.Share bandwidth;
   private final Cancellation cancellation = new Cancellation();
   private volatile boolean http2;
 
@@ -76,14 +76,14 @@ final class SegmentWorker {
       PartFile part,
       SegmentTable.Segment segment,
       Counters counters,
-      Throttle throttle) {
+      Throttle.Share bandwidth) {
     this.reader = reader;
     this.remote = remote;
     this.tagsIdentify = tagsIdentify;
     this.part = part;
     this.segment = segment;
     this.counters = counters;
-    this.throttle = throttle;
+    this.bandwidth = bandwidth;
   }
 
   SegmentTable.Segment segment() {
@@ -241,7 +241,8 @@ final class SegmentWorker {
           break;
         }
         int room = (int) Math.min(BUFFER_BYTES - filled, missing);
-        int n = answer.read(buffer, filled, throttle.chunkBytes(room));
+        int at = filled;
+        int n = bandwidth.read(room, cancellation, most -> answer.read(buffer, at, most));
         if (n < 0) {
           throw endedEarly();
         }
@@ -250,7 +251,6 @@ final class SegmentWorker {
         }
         filled += n;
         counters.transferredBytes.add(n);
-        throttle.received(n, cancellation);
         if (filled == BUFFER_BYTES || !answer.hasMore()) {
           write(buffer, filled);
           filled = 0;

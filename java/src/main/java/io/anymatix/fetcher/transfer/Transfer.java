@@ -94,7 +94,8 @@ public final class Transfer {
   private final PartFile part;
   private final int maxConnections;
   private final Counters counters;
-  private final Throttle throttle;
+  private final Throttle.Share bandwidth;
+  private final ConnectionBudget.Share budget;
   private final Cancellation cancellation;
   private final Executor executor;
 
@@ -172,6 +173,8 @@ public final class Transfer {
    * @param remote the file as resolved
    * @param resolveAgain resolves the same file anew, for when its address has expired
    * @param maxConnections connections at most
+   * @param bandwidth this file's part of the limit
+   * @param budget this file's part of all connections
    * @param executor runs workers; must never queue
    */
   public Transfer(
@@ -181,14 +184,16 @@ public final class Transfer {
       PartFile part,
       int maxConnections,
       Counters counters,
-      Throttle throttle,
+      Throttle.Share bandwidth,
+      ConnectionBudget.Share budget,
       Cancellation cancellation,
       Executor executor) {
     this.reader = reader;
     this.part = part;
     this.maxConnections = maxConnections;
     this.counters = counters;
-    this.throttle = throttle;
+    this.bandwidth = bandwidth;
+    this.budget = budget;
     this.cancellation = cancellation;
     this.executor = executor;
     this.source =
@@ -421,6 +426,7 @@ public final class Transfer {
 
     /** Fetches segments until all are there, or until no range is honoured any more. */
     private void inRanges() {
+      budget.wish(connections);
       if (connections > 1) {
         part.spread(length);
       }
@@ -467,7 +473,8 @@ public final class Transfer {
      * ranges are honoured by now; ends when they are, or when all is there.
      */
     private void inStream() {
-      WholeStream stream = new WholeStream(reader, counters, throttle);
+      budget.wish(1);
+      WholeStream stream = new WholeStream(reader, counters, bandwidth);
       while (true) {
         RangeWatch watch = new RangeWatch();
         try (watch) {
@@ -572,11 +579,15 @@ public final class Transfer {
         if (lane.worker != null || lane.readyNanos > now) {
           continue;
         }
+        if (!budget.tryTake()) {
+          return; // other files have the rest; asked again at the next look
+        }
         SegmentTable.Segment segment = table.take(segmentBytes, now);
         if (segment == null) {
           segment = table.relieve(RELIEF_PATIENCE_SECONDS, now);
         }
         if (segment == null) {
+          budget.giveBack();
           return;
         }
         lane.start(segment);
@@ -898,7 +909,7 @@ public final class Transfer {
                 part,
                 segment,
                 counters,
-                throttle);
+                bandwidth);
         resolution = replica.resolutions();
         counters.waiting(null, null);
         executor.execute(
@@ -908,6 +919,7 @@ public final class Transfer {
               } catch (RuntimeException | Error e) {
                 failure = e;
               } finally {
+                budget.giveBack();
                 finished.add(this);
               }
             });
@@ -941,8 +953,9 @@ public final class Transfer {
 
   /** Content of unknown length, or that changes all the time: only one answer fits together. */
   private Result inOneAnswer() {
-    WholeStream stream = new WholeStream(reader, counters, throttle);
+    WholeStream stream = new WholeStream(reader, counters, bandwidth);
     RetryPolicy retry = new RetryPolicy();
+    budget.wish(1);
     while (true) {
       part.discard();
       Long known = remote().lengthBytes();

@@ -20,7 +20,7 @@ final class WholeStream {
 
   private final RemoteReader reader;
   private final Counters counters;
-  private final Throttle throttle;
+  private final Throttle.Share bandwidth;
   private boolean http2;
 
   /** Takes bytes in the order of the representation, from its first one on. */
@@ -30,10 +30,10 @@ final class WholeStream {
     void accept(byte[] buffer, int length, long position);
   }
 
-  WholeStream(RemoteReader reader, Counters counters, Throttle throttle) {
+  WholeStream(RemoteReader reader, Counters counters, Throttle.Share bandwidth) {
     this.reader = reader;
     this.counters = counters;
-    this.throttle = throttle;
+    this.bandwidth = bandwidth;
   }
 
   /** Whether an answer came over HTTP/2. */
@@ -95,12 +95,11 @@ final class WholeStream {
     byte[] buffer = new byte[BUFFER_BYTES];
     long position = 0;
     while (true) {
-      int n = answer.read(buffer, 0, throttle.chunkBytes(buffer.length));
+      int n = bandwidth.read(buffer.length, cancellation, most -> answer.read(buffer, 0, most));
       if (n < 0) {
         break;
       }
       counters.transferredBytes.add(n);
-      throttle.received(n, cancellation);
       if (promisedBytes != null && position + n > promisedBytes) {
         throw tooLong(promisedBytes, remote);
       }

@@ -91,7 +91,7 @@ class RecordedExamplesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"initialize", "fetch", "errors", "batch", "cancel"})
+  @ValueSource(strings = {"initialize", "fetch", "errors", "batch", "cancel", "queue"})
   void theProcessAnswersAsRecorded(String name) throws Exception {
     Path models = Files.createDirectories(home.resolve("models")).toRealPath();
     String textInJson = JSON.writeValueAsString(models.toString());

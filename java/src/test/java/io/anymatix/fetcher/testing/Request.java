@@ -81,6 +81,11 @@ public final class Request {
     return null;
   }
 
+  /** Whether it asks for more than the first byte: that alone is a look at a file. */
+  public boolean isForContent() {
+    return !"bytes=0-0".equals(header("Range"));
+  }
+
   /** All fields in the order sent, with the names as sent. */
   public List<Map.Entry<String, String>> headers() {
     return headers;

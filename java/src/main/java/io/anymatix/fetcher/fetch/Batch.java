@@ -1,0 +1,443 @@
+package io.anymatix.fetcher.fetch;
+
+import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.failure.CancelledException;
+import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.failure.InvalidParamsException;
+import io.anymatix.fetcher.failure.NotInitializedException;
+import io.anymatix.fetcher.fetch.Fetcher.Outlook;
+import io.anymatix.fetcher.fetch.Lineup.Job;
+import io.anymatix.fetcher.fetch.Progress.Phase;
+import io.anymatix.fetcher.fetch.Progress.Status;
+import io.anymatix.fetcher.store.ModelStore;
+import io.anymatix.fetcher.store.SpaceLedger;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Several files that one caller waits for; one object brings them once.
+ *
+ * <p>In this order: what is on the disk, and how long the rest is; whether all of it fits; then the
+ * files, several at a time. One that fails stops no other. At the end, if every file is there that
+ * is not optional, the marker. Progress may be looked at from any thread.
+ */
+public final class Batch {
+  /** Files at most: each is held in memory. */
+  public static final int MOST_FILES = 10_000;
+
+  /** Files at a time that servers are asked about before the first byte. */
+  private static final int PROBES_AT_A_TIME = 8;
+
+  private static final int MOST_PARALLEL_FILES = 64;
+  private static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
+
+  private final Fetcher fetcher;
+  private final List<Item> items;
+  private final Options options;
+  private final Cancellation cancellation = new Cancellation();
+  private final Ending[] endings;
+  private final @Nullable Long[] lengths;
+  private final CompletableFuture<Void> allEnded = new CompletableFuture<>();
+  private final AtomicInteger left;
+  private volatile @Nullable Lineup line;
+  private volatile Phase phase = Phase.RESOLVING;
+  private volatile boolean finished;
+
+  /** Guarded by this: ended files that no report has told of yet, and whose turn it is. */
+  private final Deque<Integer> untold = new ArrayDeque<>();
+
+  private boolean totalIsNext = true;
+  private int lastShown = -1;
+
+  /**
+   * One of the files.
+   *
+   * @param optional whether the batch is in order without it
+   */
+  public record Item(FetchRequest request, boolean optional) {
+    private Item asNamed() {
+      return request.name() == null
+          ? new Item(request.withName(FetchRequest.SOURCE_NAME), optional)
+          : this;
+    }
+  }
+
+  /**
+   * How they are brought.
+   *
+   * @param marker absolute path of a file that is written when all are there
+   * @param markerAnywhere whether the marker may lie outside the roots, because the owner of the
+   *     machine named it
+   * @param maxParallelFiles files at a time; null for the process's option
+   * @param smallFirst whether small files come first, instead of in the order given
+   * @param asNamed whether each file also gets its plain name beside the stored one
+   */
+  public record Options(
+      @Nullable String marker,
+      boolean markerAnywhere,
+      @Nullable Integer maxParallelFiles,
+      boolean smallFirst,
+      boolean asNamed) {}
+
+  /** How one file ended: one of the two is null. */
+  public record Ending(
+      Item item, @Nullable FetchResult result, @Nullable RuntimeException failure) {}
+
+  /**
+   * How all ended.
+   *
+   * @param ok whether every file that is not optional is there
+   * @param files in the order asked
+   */
+  public record Result(boolean ok, List<Ending> files) {}
+
+  /** A file that is being brought. */
+  public record Running(int item, Progress progress) {}
+
+  /**
+   * Prepares to bring files.
+   *
+   * @throws InvalidParamsException if there are none, or too many
+   */
+  public Batch(Fetcher fetcher, List<Item> items, Options options) {
+    this.fetcher = fetcher;
+    this.items =
+        options.asNamed() ? items.stream().map(Item::asNamed).toList() : List.copyOf(items);
+    this.options = options;
+    this.endings = new Ending[items.size()];
+    this.lengths = new Long[items.size()];
+    this.left = new AtomicInteger(items.size());
+    if (items.isEmpty() || items.size() > MOST_FILES) {
+      throw new InvalidParamsException(
+          "A batch has from 1 to " + MOST_FILES + " files, not " + items.size() + ".");
+    }
+    Integer most = options.maxParallelFiles();
+    if (most != null && (most < 1 || most > MOST_PARALLEL_FILES)) {
+      throw new InvalidParamsException(
+          "\"maxParallelFiles\" must be from 1 to " + MOST_PARALLEL_FILES + ", not " + most + ".");
+    }
+  }
+
+  /** Asks for an early end; {@link #run} then throws a cancellation within a second. */
+  public void cancel() {
+    cancellation.cancel();
+  }
+
+  /**
+   * Brings the files; blocks until each has ended.
+   *
+   * @throws InvalidParamsException if the marker's path makes no sense
+   * @throws NotInitializedException if no model folder is known
+   * @throws FetchException {@code policy} for a marker outside the roots, {@code diskFull} if what
+   *     is missing does not fit, {@code storage} if the marker can't be written; what was received
+   *     is kept
+   * @throws CancelledException after {@link #cancel}
+   */
+  public Result run() {
+    String markerPath = options.marker();
+    Marker marker =
+        markerPath == null
+            ? null
+            : Marker.at(fetcher.markerPath(markerPath, options.markerAnywhere()));
+    Map<Integer, ModelStore.Aside> changed = new ConcurrentHashMap<>();
+    SpaceLedger.@Nullable Reservation[] reserved = new SpaceLedger.Reservation[items.size()];
+    try {
+      Outlook[] outlooks = lookAhead(marker, changed);
+      reserveSpace(outlooks, reserved);
+      phase = Phase.FETCHING;
+      bring(outlooks, reserved);
+    } finally {
+      finished = true;
+      Stream.of(reserved).filter(Objects::nonNull).forEach(SpaceLedger.Reservation::close);
+      changed.forEach((i, aside) -> aside.end(endings[i] != null && endings[i].result() != null));
+    }
+    List<Ending> ended = List.of(endings);
+    boolean ok =
+        ended.stream().allMatch(ending -> ending.failure() == null || ending.item().optional());
+    if (ok && marker != null) {
+      phase = Phase.VERIFYING;
+      marker.write(ended.stream().filter(ending -> ending.result() != null).toList(), cancellation);
+    }
+    return new Result(ok, ended);
+  }
+
+  /** Finds out what is missing and how long it is; what fails for good has ended with this. */
+  private Outlook[] lookAhead(@Nullable Marker marker, Map<Integer, ModelStore.Aside> changed) {
+    Outlook[] outlooks = new Outlook[items.size()];
+    Arrays.fill(outlooks, Outlook.UNKNOWN);
+    AtomicInteger next = new AtomicInteger();
+    Runnable probing =
+        () -> {
+          for (int i = next.getAndIncrement();
+              i < items.size() && !cancellation.isCancelled();
+              i = next.getAndIncrement()) {
+            FetchRequest request = items.get(i).request();
+            try {
+              if (marker != null) {
+                int item = i;
+                marker
+                    .putAsideIfChanged(request, cancellation)
+                    .ifPresent(aside -> changed.put(item, aside));
+              }
+              outlooks[i] = fetcher.outlook(request, cancellation);
+              lengths[i] = outlooks[i].lengthBytes();
+            } catch (FetchException e) {
+              if (!e.retryable()) {
+                fetcher.history().ended(Fetcher.newId(), request, e, Duration.ZERO);
+                end(i, null, e);
+              }
+            } catch (InvalidParamsException e) {
+              end(i, null, e);
+            }
+          }
+        };
+    try {
+      CompletableFuture.allOf(
+              IntStream.range(0, Math.min(PROBES_AT_A_TIME, items.size()))
+                  .mapToObj(n -> CompletableFuture.runAsync(probing, fetcher.executor()))
+                  .toArray(CompletableFuture<?>[]::new))
+          .join();
+    } catch (RejectedExecutionException e) {
+      throw new CancelledException(); // the process is ending
+    } catch (CompletionException e) {
+      throw e.getCause() instanceof RuntimeException cause ? cause : e;
+    }
+    cancellation.throwIfCancelled();
+    return outlooks;
+  }
+
+  /**
+   * Room for all that is needed is reserved, so that it fits beside each other and beside other
+   * downloads; what is optional and does not fit is left out.
+   */
+  private void reserveSpace(Outlook[] outlooks, SpaceLedger.@Nullable Reservation[] reserved) {
+    for (boolean optional : List.of(false, true)) {
+      for (int i = 0; i < outlooks.length; i++) {
+        if (endings[i] == null && items.get(i).optional() == optional) {
+          try {
+            reserved[i] = fetcher.reserve(items.get(i).request(), outlooks[i]);
+          } catch (FetchException e) {
+            if (!optional) {
+              throw e;
+            }
+            end(i, null, e);
+          }
+        }
+      }
+    }
+  }
+
+  private void bring(Outlook[] outlooks, SpaceLedger.@Nullable Reservation[] reserved) {
+    List<Job> jobs =
+        IntStream.range(0, items.size())
+            .filter(i -> endings[i] == null)
+            .boxed()
+            .sorted(
+                options.smallFirst()
+                    ? Comparator.comparingLong((Integer i) -> outlooks[i].sortBytes())
+                    : Comparator.naturalOrder())
+            .map(i -> job(i, reserved[i]))
+            .toList();
+    Lineup files =
+        new Lineup(
+            fetcher,
+            () ->
+                options.maxParallelFiles() != null
+                    ? options.maxParallelFiles()
+                    : fetcher.options().maxParallelFiles(),
+            FIRST_PAUSE,
+            this::ended);
+    line = files;
+    if (jobs.isEmpty()) {
+      return;
+    }
+    files.add(jobs);
+    var registration =
+        cancellation.onCancel(() -> allEnded.completeExceptionally(new CancelledException()));
+    try {
+      allEnded.join();
+    } catch (CompletionException e) {
+      throw new CancelledException();
+    } finally {
+      registration.close();
+      files.close();
+    }
+  }
+
+  private Job job(int i, SpaceLedger.@Nullable Reservation reservation) {
+    // The download reserves for itself what it needs.
+    Runnable beforeStart = reservation == null ? () -> {} : reservation::close;
+    return new Job(Integer.toString(i), items.get(i).request(), 0, false, beforeStart);
+  }
+
+  private void ended(Job job, @Nullable FetchResult result, @Nullable RuntimeException failure) {
+    int i = Integer.parseInt(job.id);
+    FetchRequest request = items.get(i).request();
+    String id = Fetcher.newId();
+    if (result == null) {
+      fetcher
+          .history()
+          .ended(id, request, failure == null ? new CancelledException() : failure, job.age());
+    } else if (result.outcome() != FetchResult.Outcome.PRESENT) {
+      fetcher.history().succeeded(id, request, result);
+    }
+    end(i, result, failure);
+  }
+
+  private void end(int i, @Nullable FetchResult result, @Nullable RuntimeException failure) {
+    endings[i] = new Ending(items.get(i), result, failure);
+    if (result != null) {
+      lengths[i] = result.fileSize();
+    }
+    synchronized (this) {
+      untold.add(i);
+    }
+    if (left.decrementAndGet() == 0) {
+      allEnded.complete(null);
+    }
+  }
+
+  /** The files that are being brought now. */
+  public List<Running> running() {
+    Lineup files = line;
+    return files == null
+        ? List.of()
+        : files.states().stream()
+            .filter(Lineup.State::isActive)
+            .map(
+                state ->
+                    new Running(
+                        Integer.parseInt(state.id()), Objects.requireNonNull(state.progress())))
+            .toList();
+  }
+
+  /** Files that have ended, well or not. */
+  public int endedFiles() {
+    return items.size() - left.get();
+  }
+
+  /** How a file ended; null while it has not. */
+  public @Nullable Ending ending(int item) {
+    return endings[item];
+  }
+
+  /** All files together, at this moment. */
+  public Progress total() {
+    return total(running());
+  }
+
+  private Progress total(List<Running> running) {
+    long received = 0;
+    long known = 0;
+    boolean allKnown = true;
+    for (int i = 0; i < endings.length; i++) {
+      Ending ending = endings[i];
+      Long length = lengths[i];
+      if (ending != null) {
+        received += ending.result() == null ? 0 : ending.result().fileSize();
+        known += ending.result() == null ? 0 : ending.result().fileSize();
+      } else if (length != null) {
+        known += length;
+      } else {
+        allKnown = false;
+      }
+    }
+    double rate = 0;
+    int connections = 0;
+    for (Running file : running) {
+      Progress progress = file.progress();
+      received += progress.phase() == Phase.FETCHING ? progress.receivedBytes() : 0;
+      rate += progress.phase() == Phase.FETCHING ? progress.megabytesPerSecond() : 0;
+      connections += progress.connections();
+    }
+    Double share =
+        !allKnown
+            ? null
+            : known == 0 ? Double.valueOf(1) : Math.min(1.0, (double) received / known);
+    Double eta = !allKnown || rate <= 0 ? null : Math.max(0, known - received) / (rate * 1e6);
+    return new Progress(
+        phase,
+        Status.PROGRESS,
+        share,
+        Math.round(rate * 1000) / 1000.0,
+        eta == null ? null : Math.round(eta * 1000) / 1000.0,
+        received,
+        allKnown ? known : null,
+        connections,
+        "",
+        null,
+        null,
+        null,
+        null,
+        null);
+  }
+
+  /**
+   * What to tell a client next: all files together, and in turn with that one file, ended ones
+   * first. At the end it is all files together.
+   */
+  public synchronized Progress report() {
+    List<Running> running = running();
+    if (finished || totalIsNext) {
+      totalIsNext = false;
+      return total(running);
+    }
+    totalIsNext = true;
+    Integer ended = untold.poll();
+    if (ended != null) {
+      return progressOfEnded(ended);
+    }
+    if (running.isEmpty()) {
+      return total(running);
+    }
+    Running shown =
+        running.stream()
+            .filter(file -> file.item() > lastShown)
+            .min(Comparator.comparingInt(Running::item))
+            .orElse(running.get(0));
+    lastShown = shown.item();
+    return shown.progress().of(shown.item(), Status.PROGRESS);
+  }
+
+  /** Ended files that no report has told of. */
+  public synchronized List<Progress> untold() {
+    List<Progress> values = untold.stream().map(this::progressOfEnded).toList();
+    untold.clear();
+    return values;
+  }
+
+  private Progress progressOfEnded(int i) {
+    Ending ending = endings[i];
+    FetchResult result = ending.result();
+    Long length = lengths[i];
+    return new Progress(
+        Phase.VERIFYING,
+        result == null ? Status.ERROR : Status.COMPLETED,
+        result == null ? null : 1.0,
+        0,
+        null,
+        result == null ? 0 : result.fileSize(),
+        length,
+        0,
+        result == null ? "" : result.fileName(),
+        ending.failure() == null ? null : ending.failure().getMessage(),
+        null,
+        null,
+        null,
+        i);
+  }
+}
