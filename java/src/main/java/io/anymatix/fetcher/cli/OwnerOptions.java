@@ -2,6 +2,9 @@ package io.anymatix.fetcher.cli;
 
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.config.HomeFolder;
+import io.anymatix.fetcher.config.ProxyVariables;
+import java.io.File;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -12,7 +15,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -60,7 +62,8 @@ final class OwnerOptions {
       names = "--ca-file",
       paramLabel = "F",
       description =
-          "more trusted certificates, PEM (SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE)")
+          "more trusted certificates, PEM"
+              + " (SSL_CERT_FILE, SSL_CERT_DIR, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE)")
   @Nullable Path caFile;
 
   @Option(
@@ -119,7 +122,8 @@ final class OwnerOptions {
             typedByOwner || allowPrivateHosts || env.isOn("ANYMATIX_ALLOW_PRIVATE_HOSTS"))
         .allowedHosts(allowedHosts.isEmpty() ? env.list("ANYMATIX_ALLOWED_HOSTS") : allowedHosts)
         .connectTo(connectTo.isEmpty() ? env.list("ANYMATIX_CONNECT_TO") : connectTo)
-        .caFile(caFile != null ? caFile : certificates(env))
+        .certificates(certificates(env))
+        .proxies(ProxyVariables.of(environment))
         .acceptAnyContent(acceptAnyContent || env.isOn("ANYMATIX_ACCEPT_ANY_CONTENT"))
         .refusePickle(refusePickle || env.isOn("ANYMATIX_REFUSE_PICKLE"))
         .maxConnections(connections(env))
@@ -143,12 +147,19 @@ final class OwnerOptions {
     return table;
   }
 
-  private static @Nullable Path certificates(Environment env) {
-    return Stream.of("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-        .map(env::path)
-        .filter(path -> path != null && java.nio.file.Files.isRegularFile(path))
-        .findFirst()
-        .orElse(null);
+  /** The flag's file, which must be there; else whatever the variables name and is there. */
+  private List<Path> certificates(Environment env) {
+    if (caFile != null) {
+      if (!Files.isReadable(caFile)) {
+        throw new IllegalArgumentException("--ca-file names no readable file: " + caFile);
+      }
+      return List.of(caFile);
+    }
+    List<Path> named = new ArrayList<>(env.paths("SSL_CERT_FILE"));
+    named.addAll(env.paths("SSL_CERT_DIR"));
+    named.addAll(env.paths("REQUESTS_CA_BUNDLE"));
+    named.addAll(env.paths("CURL_CA_BUNDLE"));
+    return named.stream().filter(Files::isReadable).distinct().toList();
   }
 
   private int connections(Environment env) {
@@ -198,6 +209,15 @@ final class OwnerOptions {
       return Arrays.stream(text(name, "").split(",", -1))
           .map(String::strip)
           .filter(item -> !item.isEmpty())
+          .toList();
+    }
+
+    /** Paths between the platform's path separators. */
+    List<Path> paths(String name) {
+      return Arrays.stream(text(name, "").split(Pattern.quote(File.pathSeparator), -1))
+          .map(String::strip)
+          .filter(item -> !item.isEmpty())
+          .map(Path::of)
           .toList();
     }
 

@@ -14,8 +14,10 @@ import org.jspecify.annotations.Nullable;
  * @param allowHttp whether plain {@code http:} may be reached
  * @param allowPrivateHosts whether loopback and private addresses may be reached
  * @param allowedHosts exact hosts, or suffixes after a dot; empty allows every public host
- * @param connectTo {@code HOST1:PORT1:HOST2:PORT2} rules in curl's form
- * @param caFile more trusted certificates in PEM, beside the platform's own
+ * @param connectTo which hosts are reached elsewhere; the first rule that matches counts
+ * @param certificates files and folders of more trusted certificates in PEM, beside the platform's
+ *     own
+ * @param proxies which proxies the environment names
  * @param acceptAnyContent whether bytes are stored without a look at what they are
  * @param refusePickle whether pickle-based suffixes are refused
  * @param maxConnections connections for one file, at most
@@ -30,8 +32,9 @@ public record Config(
     boolean allowHttp,
     boolean allowPrivateHosts,
     List<String> allowedHosts,
-    List<String> connectTo,
-    @Nullable Path caFile,
+    List<ConnectTo> connectTo,
+    List<Path> certificates,
+    ProxyVariables proxies,
     boolean acceptAnyContent,
     boolean refusePickle,
     int maxConnections,
@@ -63,8 +66,9 @@ public record Config(
     private boolean allowHttp;
     private boolean allowPrivateHosts;
     private List<String> allowedHosts = List.of();
-    private List<String> connectTo = List.of();
-    private @Nullable Path caFile;
+    private List<ConnectTo> connectTo = List.of();
+    private List<Path> certificates = List.of();
+    private ProxyVariables proxies = ProxyVariables.NONE;
     private boolean acceptAnyContent;
     private boolean refusePickle;
     private int maxConnections = DEFAULT_CONNECTIONS;
@@ -100,13 +104,21 @@ public record Config(
       return this;
     }
 
-    public Builder connectTo(List<String> connectTo) {
-      this.connectTo = connectTo;
+    /**
+     * @throws IllegalArgumentException for a text that is no {@code HOST1:PORT1:HOST2:PORT2} rule
+     */
+    public Builder connectTo(List<String> rules) {
+      this.connectTo = rules.stream().map(ConnectTo::parse).toList();
       return this;
     }
 
-    public Builder caFile(@Nullable Path caFile) {
-      this.caFile = caFile;
+    public Builder certificates(List<Path> certificates) {
+      this.certificates = certificates;
+      return this;
+    }
+
+    public Builder proxies(ProxyVariables proxies) {
+      this.proxies = proxies;
       return this;
     }
 
@@ -153,7 +165,8 @@ public record Config(
           allowPrivateHosts,
           allowedHosts,
           connectTo,
-          caFile,
+          certificates,
+          proxies,
           acceptAnyContent,
           refusePickle,
           maxConnections,

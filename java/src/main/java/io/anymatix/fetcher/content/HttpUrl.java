@@ -27,6 +27,7 @@ public record HttpUrl(String scheme, String host, int port, String target) {
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,/:;=?@[]";
   private static final Pattern SCHEME =
       Pattern.compile("[A-Za-z][A-Za-z0-9+.-]*:.*", Pattern.DOTALL);
+  private static final Pattern IPV6_CHARACTERS = Pattern.compile("[0-9a-f.]*:[0-9a-f.:]*");
   private static final Pattern PORT = Pattern.compile("\\d{1,5}");
 
   /**
@@ -185,7 +186,11 @@ public record HttpUrl(String scheme, String host, int port, String target) {
 
   private static String asciiHost(String host, String text) {
     if (host.startsWith("[") && host.endsWith("]")) {
-      return host.substring(1, host.length() - 1).toLowerCase(Locale.ROOT);
+      String address = host.substring(1, host.length() - 1).toLowerCase(Locale.ROOT);
+      if (!IPV6_CHARACTERS.matcher(address).matches()) {
+        throw malformed(text, "what is in brackets is no IPv6 address");
+      }
+      return address;
     }
     try {
       String ascii = IDN.toASCII(host, IDN.ALLOW_UNASSIGNED).toLowerCase(Locale.ROOT);

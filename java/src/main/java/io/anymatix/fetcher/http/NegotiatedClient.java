@@ -11,7 +11,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Future;
-import javax.net.ssl.SSLContext;
+import org.apache.hc.client5.http.DnsResolver;
 import org.apache.hc.client5.http.config.ConnectionConfig;
 import org.apache.hc.client5.http.config.RequestConfig;
 import org.apache.hc.client5.http.config.TlsConfig;
@@ -19,7 +19,6 @@ import org.apache.hc.client5.http.impl.async.CloseableHttpAsyncClient;
 import org.apache.hc.client5.http.impl.async.HttpAsyncClients;
 import org.apache.hc.client5.http.impl.nio.PoolingAsyncClientConnectionManagerBuilder;
 import org.apache.hc.client5.http.protocol.HttpClientContext;
-import org.apache.hc.client5.http.ssl.ClientTlsStrategyBuilder;
 import org.apache.hc.core5.concurrent.FutureCallback;
 import org.apache.hc.core5.http.EntityDetails;
 import org.apache.hc.core5.http.Header;
@@ -29,6 +28,7 @@ import org.apache.hc.core5.http.HttpResponse;
 import org.apache.hc.core5.http.config.Http1Config;
 import org.apache.hc.core5.http.nio.AsyncResponseConsumer;
 import org.apache.hc.core5.http.nio.CapacityChannel;
+import org.apache.hc.core5.http.nio.ssl.TlsStrategy;
 import org.apache.hc.core5.http.nio.support.BasicRequestProducer;
 import org.apache.hc.core5.http.protocol.HttpContext;
 import org.apache.hc.core5.http2.HttpVersionPolicy;
@@ -62,13 +62,15 @@ final class NegotiatedClient implements AutoCloseable {
   /**
    * Starts the client.
    *
+   * @param proxy a plain one, in whose tunnels TLS is made; null to connect directly
    * @param connectTimeout what a new connection may take
    * @param silence how long a reader that waits is left without a byte. The library's own time-outs
    *     would count the time in which it is us who keep the window shut
    */
   NegotiatedClient(
-      NetworkPolicy policy,
-      SSLContext tls,
+      DnsResolver names,
+      TlsStrategy tls,
+      @Nullable HttpHost proxy,
       ConnectionConfig connectionConfig,
       RequestConfig requestConfig,
       Duration connectTimeout,
@@ -80,11 +82,11 @@ final class NegotiatedClient implements AutoCloseable {
         RequestConfig.copy(requestConfig).setResponseTimeout(Timeout.DISABLED).build();
     this.client =
         HttpAsyncClients.custom()
+            .setProxy(proxy)
             .setConnectionManager(
                 PoolingAsyncClientConnectionManagerBuilder.create()
-                    .setDnsResolver(policy)
-                    .setTlsStrategy(
-                        ClientTlsStrategyBuilder.create().setSslContext(tls).buildAsync())
+                    .setDnsResolver(names)
+                    .setTlsStrategy(tls)
                     .setDefaultTlsConfig(
                         TlsConfig.custom().setVersionPolicy(HttpVersionPolicy.NEGOTIATE).build())
                     .setDefaultConnectionConfig(
@@ -103,10 +105,16 @@ final class NegotiatedClient implements AutoCloseable {
             .setHttp1Config(
                 Http1Config.custom()
                     .setBufferSize(READ_BYTES)
+                    .setMaxHeaderCount(Clients.MAX_HEADER_FIELDS)
+                    .setMaxLineLength(Clients.MAX_HEADER_LINE_BYTES)
                     .setInitialWindowSize(WINDOW_BYTES)
                     .build())
             .setH2Config(
-                H2Config.custom().setInitialWindowSize(WINDOW_BYTES).setPushEnabled(false).build())
+                H2Config.custom()
+                    .setInitialWindowSize(WINDOW_BYTES)
+                    .setMaxHeaderListSize(Clients.MAX_HEADER_LINE_BYTES)
+                    .setPushEnabled(false)
+                    .build())
             .setDefaultRequestConfig(this.requestConfig)
             .setUserAgent(RemoteReader.USER_AGENT)
             .disableRedirectHandling()
@@ -117,10 +125,13 @@ final class NegotiatedClient implements AutoCloseable {
     client.start();
   }
 
-  /** Sends a request without waiting for the answer. */
-  Exchange send(HttpUrl url, HttpRequest request) {
+  /**
+   * Sends a request without waiting for the answer.
+   *
+   * @param context of this exchange alone
+   */
+  Exchange send(HttpUrl url, HttpRequest request, HttpClientContext context) {
     Exchange exchange = new Exchange(connectTimeout.plus(silence), silence);
-    HttpClientContext context = HttpClientContext.create();
     context.setRequestConfig(requestConfig);
     exchange.future =
         client.execute(

@@ -1,44 +1,56 @@
 package io.anymatix.fetcher.http;
 
 import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.config.ConnectTo;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
-import java.net.Inet4Address;
-import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.apache.hc.client5.http.DnsResolver;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Which hosts may be reached, and at which addresses.
  *
- * <p>{@link #check} judges a url before every hop; as the clients' resolver this class judges each
- * address after the one look-up whose result is connected to, so that a name cannot change its mind
- * in between. Addresses that the owner gave as {@code --connect-to}, and origins that he named
- * otherwise, are exempt.
+ * <p>{@link #check} judges a url's text before every hop; as the direct clients' resolver this
+ * class judges each address after the one look-up whose result is connected to, so that a name
+ * cannot change its mind in between. Behind a proxy it is the proxy that looks names up, and the
+ * text is all that can be judged. Hosts that the owner named, in a {@code --connect-to} rule or
+ * otherwise, are exempt from the rules on http and private addresses.
  */
 final class NetworkPolicy implements DnsResolver {
+  /** Below these no public host has a name (RFC 6761, RFC 6762, RFC 8375, and by custom). */
+  private static final List<String> LOCAL_SUFFIXES =
+      List.of("localhost", "local", "internal", "home.arpa", "lan", "home", "corp");
+
+  private static final String PRIVATE_REFUSED = ", which may not be reached from here.";
+  private static final String PRIVATE_HINT =
+      "If that is meant, start the process with --allow-private-hosts.";
+
   private final boolean allowHttp;
   private final boolean allowPrivateHosts;
   private final List<String> allowedHosts;
   private final List<ConnectTo> connectTo;
   private final Set<HttpUrl> trusted;
+  private final DnsResolver names;
 
-  NetworkPolicy(Config config, Set<HttpUrl> trusted) {
-    this.trusted = Set.copyOf(trusted);
+  /**
+   * @param trusted origins that the owner named otherwise than by {@code config}
+   * @param names looks names up, without any judgement
+   */
+  NetworkPolicy(Config config, Set<HttpUrl> trusted, DnsResolver names) {
     this.allowHttp = config.allowHttp();
     this.allowPrivateHosts = config.allowPrivateHosts();
-    this.allowedHosts = config.allowedHosts();
-    this.connectTo = config.connectTo().stream().map(ConnectTo::parse).toList();
+    this.allowedHosts =
+        config.allowedHosts().stream().map(host -> host.replaceFirst("^\\*?\\.", "")).toList();
+    this.connectTo = config.connectTo();
+    this.trusted = Set.copyOf(trusted);
+    this.names = names;
   }
 
   /**
@@ -47,50 +59,84 @@ final class NetworkPolicy implements DnsResolver {
    * @throws FetchException {@code policy}
    */
   void check(HttpUrl url) {
-    if (!url.isHttps()
-        && !allowHttp
-        && target(url.host(), url.port()) == null
-        && trusted.stream().noneMatch(url::sameOrigin)) {
-      throw FetchException.because(
-              FailureKind.POLICY, "Plain http is not allowed here; " + url.host() + " was refused.")
-          .url(url.redacted())
-          .hint("Use an https link, or start the process with --allow-http.")
-          .build();
+    String host = url.host();
+    if (host.endsWith(".")) {
+      throw refused(url, "The host name " + host + " ends in a dot.", "Leave that dot out.");
     }
-    if (!allowedHosts.isEmpty() && allowedHosts.stream().noneMatch(h -> covers(h, url.host()))) {
-      throw FetchException.because(
-              FailureKind.POLICY,
-              "The host " + url.host() + " is not in the list of allowed hosts.")
-          .url(url.redacted())
-          .hint("Ask the owner to add it to --allowed-hosts.")
-          .build();
+    InetAddress literal = literal(url);
+    if (!allowedHosts.isEmpty() && allowedHosts.stream().noneMatch(h -> isAtOrBelow(host, h))) {
+      throw refused(
+          url,
+          "The host " + host + " is not in the list of allowed hosts.",
+          "Ask the owner to add it to --allowed-hosts.");
+    }
+    if (isNamedByOwner(host, url.port()) || trusted.stream().anyMatch(url::sameOrigin)) {
+      return;
+    }
+    if (!url.isHttps() && !allowHttp) {
+      throw refused(
+          url,
+          "Plain http is not allowed here; " + host + " was refused.",
+          "Use an https link, or start the process with --allow-http.");
+    }
+    if (!allowPrivateHosts && (literal == null ? isLocalName(host) : !IpAddress.isPublic(literal))) {
+      throw refused(
+          url, "The host " + host + " is a private one" + PRIVATE_REFUSED, PRIVATE_HINT);
     }
   }
 
-  private static boolean covers(String allowed, String host) {
-    return host.equalsIgnoreCase(allowed)
+  /** Whether the owner sent this host elsewhere; then that is where it is, proxy or not. */
+  boolean isConnectedElsewhere(HttpUrl url) {
+    return rule(url.host(), url.port()) != null;
+  }
+
+  private static @Nullable InetAddress literal(HttpUrl url) {
+    try {
+      return IpAddress.parse(url.host());
+    } catch (IllegalArgumentException e) {
+      throw refused(
+          url,
+          "The host " + url.host() + " is an address in an unusual spelling.",
+          "Write it as four decimal numbers, or in brackets if it is an IPv6 address.");
+    }
+  }
+
+  private static boolean isLocalName(String host) {
+    return host.indexOf('.') < 0 || LOCAL_SUFFIXES.stream().anyMatch(s -> isAtOrBelow(host, s));
+  }
+
+  private static boolean isAtOrBelow(String host, String domain) {
+    return host.equalsIgnoreCase(domain)
         || host.regionMatches(
-            true, host.length() - allowed.length() - 1, "." + allowed, 0, allowed.length() + 1);
+            true, host.length() - domain.length() - 1, "." + domain, 0, domain.length() + 1);
+  }
+
+  private static FetchException refused(HttpUrl url, String message, String hint) {
+    return FetchException.because(FailureKind.POLICY, message)
+        .url(url.redacted())
+        .hint(hint)
+        .build();
   }
 
   @Override
   public List<InetSocketAddress> resolve(String host, int port) throws UnknownHostException {
-    ConnectTo rule = target(host, port);
-    if (rule != null) {
-      String actualHost = rule.toHost().isEmpty() ? host : rule.toHost();
-      int actualPort = rule.toPort() < 0 ? port : rule.toPort();
-      return withPort(InetAddress.getAllByName(actualHost), actualPort);
+    ConnectTo rule = rule(host, port);
+    if (rule == null) {
+      boolean isTrusted = trusted.stream().anyMatch(t -> t.host().equals(host) && t.port() == port);
+      return withPort(isTrusted ? names.resolve(host) : resolve(host), port);
     }
-    boolean isTrusted = trusted.stream().anyMatch(t -> t.host().equals(host) && t.port() == port);
-    return withPort(isTrusted ? InetAddress.getAllByName(host) : resolve(host), port);
+    String actualHost = rule.toHost().isEmpty() ? host : rule.toHost();
+    int actualPort = rule.toPort() < 0 ? port : rule.toPort();
+    return withPort(
+        rule.namesHost() ? names.resolve(actualHost) : resolve(actualHost), actualPort);
   }
 
   @Override
   public InetAddress[] resolve(String host) throws UnknownHostException {
-    InetAddress[] addresses = InetAddress.getAllByName(host);
+    InetAddress[] addresses = names.resolve(host);
     if (!allowPrivateHosts) {
       for (InetAddress address : addresses) {
-        if (isPrivate(address)) {
+        if (!IpAddress.isPublic(address)) {
           throw new Refusal(host, address);
         }
       }
@@ -103,58 +149,17 @@ final class NetworkPolicy implements DnsResolver {
     return host;
   }
 
-  private @Nullable ConnectTo target(String host, int port) {
+  private @Nullable ConnectTo rule(String host, int port) {
     return connectTo.stream().filter(rule -> rule.matches(host, port)).findFirst().orElse(null);
+  }
+
+  private boolean isNamedByOwner(String host, int port) {
+    ConnectTo rule = rule(host, port);
+    return rule != null && rule.namesHost();
   }
 
   private static List<InetSocketAddress> withPort(InetAddress[] addresses, int port) {
     return Arrays.stream(addresses).map(a -> new InetSocketAddress(a, port)).toList();
-  }
-
-  /** Whether an address lies in a network of the machine's own or its provider's. */
-  static boolean isPrivate(InetAddress address) {
-    if (address.isAnyLocalAddress()
-        || address.isLoopbackAddress()
-        || address.isLinkLocalAddress()
-        || address.isSiteLocalAddress()
-        || address.isMulticastAddress()) {
-      return true;
-    }
-    byte[] b = address.getAddress();
-    if (address instanceof Inet4Address) {
-      int first = b[0] & 0xff;
-      int second = b[1] & 0xff;
-      boolean sharedSpace = first == 100 && (second & 0xc0) == 64;
-      boolean protocolAssignments = first == 192 && second == 0 && b[2] == 0;
-      return first == 0 || sharedSpace || protocolAssignments || first >= 240;
-    }
-    if (address instanceof Inet6Address) {
-      boolean uniqueLocal = (b[0] & 0xfe) == 0xfc;
-      return uniqueLocal || embeddedIpv4(b).stream().anyMatch(NetworkPolicy::isPrivate);
-    }
-    return true;
-  }
-
-  /** The IPv4 addresses that an IPv6 address may stand for: ::/96, NAT64 (RFC 6052), 6to4. */
-  private static List<InetAddress> embeddedIpv4(byte[] b) {
-    List<InetAddress> found = new ArrayList<>();
-    boolean compatible = true;
-    for (int i = 0; i < 12; i++) {
-      compatible &= b[i] == 0;
-    }
-    boolean nat64 = b[0] == 0 && b[1] == 0x64 && (b[2] & 0xff) == 0xff && (b[3] & 0xff) == 0x9b;
-    boolean sixToFour = b[0] == 0x20 && b[1] == 0x02;
-    try {
-      if (compatible || nat64) {
-        found.add(InetAddress.getByAddress(Arrays.copyOfRange(b, 12, 16)));
-      }
-      if (sixToFour) {
-        found.add(InetAddress.getByAddress(Arrays.copyOfRange(b, 2, 6)));
-      }
-    } catch (UnknownHostException e) {
-      throw new AssertionError("four bytes are an address", e);
-    }
-    return found;
   }
 
   /** A look-up that ended at an address which may not be reached. */
@@ -170,42 +175,13 @@ final class NetworkPolicy implements DnsResolver {
                       + host
                       + " is at the private address "
                       + address.getHostAddress()
-                      + ", which may not be reached from here.")
-              .hint("If that is meant, start the process with --allow-private-hosts.")
+                      + PRIVATE_REFUSED)
+              .hint(PRIVATE_HINT)
               .build();
     }
 
     FetchException failure() {
       return failure;
-    }
-  }
-
-  /** One {@code HOST1:PORT1:HOST2:PORT2} rule; an empty part matches, or keeps, anything. */
-  private record ConnectTo(String fromHost, int fromPort, String toHost, int toPort) {
-    private static final Pattern RULE =
-        Pattern.compile("(\\[[^\\]]*\\]|[^:]*):(\\d*):(\\[[^\\]]*\\]|[^:]*):(\\d*)");
-
-    static ConnectTo parse(String rule) {
-      Matcher parts = RULE.matcher(rule.strip());
-      if (!parts.matches()) {
-        throw new IllegalArgumentException(
-            "--connect-to wants HOST1:PORT1:HOST2:PORT2, not " + rule);
-      }
-      return new ConnectTo(
-          bare(parts.group(1)), port(parts.group(2)), bare(parts.group(3)), port(parts.group(4)));
-    }
-
-    boolean matches(String host, int port) {
-      return (fromHost.isEmpty() || fromHost.equalsIgnoreCase(host))
-          && (fromPort < 0 || fromPort == port);
-    }
-
-    private static String bare(String host) {
-      return host.startsWith("[") ? host.substring(1, host.length() - 1) : host;
-    }
-
-    private static int port(String digits) {
-      return digits.isEmpty() ? -1 : Integer.parseInt(digits);
     }
   }
 }

@@ -6,46 +6,37 @@ import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.Proxies.Proxy;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
-import javax.net.ssl.SSLContext;
+import org.apache.hc.client5.http.DnsResolver;
+import org.apache.hc.client5.http.SystemDefaultDnsResolver;
 import org.apache.hc.client5.http.classic.methods.HttpUriRequestBase;
-import org.apache.hc.client5.http.config.ConnectionConfig;
-import org.apache.hc.client5.http.config.RequestConfig;
 import org.apache.hc.client5.http.impl.classic.CloseableHttpClient;
-import org.apache.hc.client5.http.impl.classic.HttpClients;
-import org.apache.hc.client5.http.impl.io.ManagedHttpClientConnectionFactory;
-import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManagerBuilder;
 import org.apache.hc.client5.http.protocol.HttpClientContext;
-import org.apache.hc.client5.http.ssl.DefaultClientTlsStrategy;
 import org.apache.hc.core5.http.ClassicHttpResponse;
 import org.apache.hc.core5.http.ContentType;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.HttpHost;
 import org.apache.hc.core5.http.HttpRequest;
 import org.apache.hc.core5.http.HttpResponse;
-import org.apache.hc.core5.http.config.Http1Config;
-import org.apache.hc.core5.http.io.SocketConfig;
+import org.apache.hc.core5.http.HttpStatus;
 import org.apache.hc.core5.http.io.entity.StringEntity;
 import org.apache.hc.core5.http.message.BasicHttpRequest;
-import org.apache.hc.core5.io.CloseMode;
 import org.apache.hc.core5.net.URIAuthority;
-import org.apache.hc.core5.util.TimeValue;
-import org.apache.hc.core5.util.Timeout;
-import org.jspecify.annotations.Nullable;
 
 /**
- * Reads from web servers; all use of the HTTP client is here and in {@link NegotiatedClient}.
+ * Reads from web servers; all use of the HTTP clients is here, and they are made in {@link Clients}.
  *
  * <p>Redirects are followed by hand: every hop is judged by the network policy, and credentials
  * stay with the origin they were meant for (RFC 9110 section 15.4). Identity coding is asked for,
@@ -57,25 +48,14 @@ public final class RemoteReader implements AutoCloseable {
   public static final String USER_AGENT = "AnymatixFetcher/1.0";
 
   private static final int MAX_REDIRECTS = 10;
-  private static final Timeout CONNECT_TIMEOUT = Timeout.ofSeconds(15);
 
   /** A redirect's or probe's content up to this length is read, so that its connection is kept. */
   private static final int DRAINED_BYTES = 16 * 1024;
 
-  /** Connections to one host, over all files of the process. */
-  private static final int MAX_CONNECTIONS_PER_HOST = 64;
-
-  private static final int MAX_HEADER_FIELDS = 200;
-  private static final int MAX_HEADER_LINE_BYTES = 64 * 1024;
-
   private final NetworkPolicy policy;
-  private final SSLContext tls;
-  private final ConnectionConfig connectionConfig;
-  private final RequestConfig requestConfig;
-  private final Duration silence;
-  private final CloseableHttpClient classic;
+  private final Proxies proxies;
+  private final Clients clients;
   private final Set<String> withoutHttp2 = ConcurrentHashMap.newKeySet();
-  private @Nullable NegotiatedClient negotiated;
 
   public RemoteReader(Config config) {
     this(config, Set.of());
@@ -88,52 +68,15 @@ public final class RemoteReader implements AutoCloseable {
    *     and private addresses are allowed there
    */
   public RemoteReader(Config config, Set<HttpUrl> trusted) {
-    this.policy = new NetworkPolicy(config, trusted);
-    this.tls = Trust.context(config.caFile());
-    this.silence = config.stallTimeout();
-    Timeout socketTimeout = Timeout.of(silence);
-    this.connectionConfig =
-        ConnectionConfig.custom()
-            .setConnectTimeout(CONNECT_TIMEOUT)
-            .setSocketTimeout(socketTimeout)
-            .setValidateAfterInactivity(TimeValue.ofSeconds(2))
-            .build();
-    this.requestConfig =
-        RequestConfig.custom()
-            .setResponseTimeout(socketTimeout)
-            .setConnectionRequestTimeout(Timeout.ofSeconds(60))
-            .build();
-    this.classic =
-        HttpClients.custom()
-            .setConnectionManager(
-                PoolingHttpClientConnectionManagerBuilder.create()
-                    .setConnectionFactory(
-                        ManagedHttpClientConnectionFactory.builder()
-                            .http1Config(
-                                Http1Config.custom()
-                                    .setMaxHeaderCount(MAX_HEADER_FIELDS)
-                                    .setMaxLineLength(MAX_HEADER_LINE_BYTES)
-                                    .build())
-                            .build())
-                    .setDnsResolver(policy)
-                    .setTlsSocketStrategy(new DefaultClientTlsStrategy(tls))
-                    .setDefaultConnectionConfig(connectionConfig)
-                    .setDefaultSocketConfig(
-                        SocketConfig.custom()
-                            .setTcpNoDelay(true)
-                            .setSoTimeout(socketTimeout)
-                            .build())
-                    .setMaxConnPerRoute(MAX_CONNECTIONS_PER_HOST)
-                    .setMaxConnTotal(4 * MAX_CONNECTIONS_PER_HOST)
-                    .build())
-            .setDefaultRequestConfig(requestConfig)
-            .setUserAgent(USER_AGENT)
-            .disableRedirectHandling()
-            .disableAutomaticRetries()
-            .disableContentCompression()
-            .disableCookieManagement()
-            .disableAuthCaching()
-            .build();
+    this(config, trusted, SystemDefaultDnsResolver.INSTANCE);
+  }
+
+  /** With another way to look names up. */
+  RemoteReader(Config config, Set<HttpUrl> trusted, DnsResolver names) {
+    this.policy = new NetworkPolicy(config, trusted, names);
+    this.proxies = new Proxies(config.proxies());
+    this.clients =
+        new Clients(policy, names, new Trust(config.certificates()), config.stallTimeout());
   }
 
   /**
@@ -240,11 +183,8 @@ public final class RemoteReader implements AutoCloseable {
   }
 
   @Override
-  public synchronized void close() {
-    classic.close(CloseMode.IMMEDIATE);
-    if (negotiated != null) {
-      negotiated.close();
-    }
+  public void close() {
+    clients.close();
   }
 
   private static boolean isRedirect(int status) {
@@ -261,14 +201,29 @@ public final class RemoteReader implements AutoCloseable {
   private Answer exchange(RemoteRequest request, List<Answer.Hop> hops, Cancellation cancellation) {
     cancellation.throwIfCancelled();
     HttpUrl url = request.url();
-    boolean mayBeHttp2 = url.isHttps() && request.json() == null;
-    if (mayBeHttp2 && !withoutHttp2.contains(url.authority())) {
-      Answer answer = negotiate(request, hops, cancellation);
-      if (!answer.isHttp2()) {
-        avoidHttp2(url);
-      }
-      return answer;
+    Optional<Proxy> proxy =
+        policy.isConnectedElsewhere(url) ? Optional.empty() : proxies.forUrl(url);
+    Optional<NegotiatedClient> negotiated =
+        url.isHttps() && request.json() == null && !withoutHttp2.contains(url.authority())
+            ? clients.negotiated(proxy)
+            : Optional.empty();
+    Answer answer =
+        negotiated.isPresent()
+            ? negotiate(negotiated.get(), proxy, request, hops, cancellation)
+            : exchange(clients.blocking(proxy), proxy, request, hops, cancellation);
+    if (negotiated.isPresent() && !answer.isHttp2()) {
+      avoidHttp2(url);
     }
+    return answer;
+  }
+
+  private static Answer exchange(
+      CloseableHttpClient client,
+      Optional<Proxy> proxy,
+      RemoteRequest request,
+      List<Answer.Hop> hops,
+      Cancellation cancellation) {
+    HttpUrl url = request.url();
     String method = request.json() == null ? "GET" : "POST";
     HttpUriRequestBase message = new HttpUriRequestBase(method, URI.create("/"));
     message.setScheme(url.scheme());
@@ -278,10 +233,11 @@ public final class RemoteReader implements AutoCloseable {
     if (request.json() != null) {
       message.setEntity(new StringEntity(request.json(), ContentType.APPLICATION_JSON));
     }
+    HttpClientContext context = Clients.context(proxy);
     Cancellation.Registration registration = cancellation.onCancel(message::abort);
     try {
-      ClassicHttpResponse response =
-          classic.executeOpen(host(url), message, HttpClientContext.create());
+      ClassicHttpResponse response = client.executeOpen(host(url), message, context);
+      requireFromOrigin(url, proxy, response, context);
       InputStream content =
           response.getEntity() == null
               ? InputStream.nullInputStream()
@@ -299,21 +255,27 @@ public final class RemoteReader implements AutoCloseable {
       registration.close();
       message.abort();
       cancellation.throwIfCancelled();
-      throw StatusKinds.ofNoAnswer(e, url);
+      throw StatusKinds.ofNoAnswer(e, url, proxy);
     }
   }
 
-  private Answer negotiate(
-      RemoteRequest request, List<Answer.Hop> hops, Cancellation cancellation) {
+  private static Answer negotiate(
+      NegotiatedClient client,
+      Optional<Proxy> proxy,
+      RemoteRequest request,
+      List<Answer.Hop> hops,
+      Cancellation cancellation) {
     HttpUrl url = request.url();
     BasicHttpRequest message = new BasicHttpRequest("GET", url.target());
     message.setScheme(url.scheme());
     message.setAuthority(authority(url));
     setFields(message, request);
-    NegotiatedClient.Exchange exchange = negotiated().send(url, message);
+    HttpClientContext context = Clients.context(proxy);
+    NegotiatedClient.Exchange exchange = client.send(url, message, context);
     Cancellation.Registration registration = cancellation.onCancel(exchange::abort);
     try {
       HttpResponse response = exchange.awaitHead();
+      requireFromOrigin(url, proxy, response, context);
       return new Answer(
           url,
           hops,
@@ -327,23 +289,18 @@ public final class RemoteReader implements AutoCloseable {
       registration.close();
       exchange.abort();
       cancellation.throwIfCancelled();
-      throw StatusKinds.ofNoAnswer(e, url);
+      throw StatusKinds.ofNoAnswer(e, url, proxy);
     }
   }
 
-  private synchronized NegotiatedClient negotiated() {
-    if (negotiated == null) {
-      negotiated =
-          new NegotiatedClient(
-              policy,
-              tls,
-              connectionConfig,
-              requestConfig,
-              CONNECT_TIMEOUT.toDuration(),
-              silence,
-              MAX_CONNECTIONS_PER_HOST);
+  /** The clients hand out a proxy's refusal of a tunnel as if the origin had answered. */
+  private static void requireFromOrigin(
+      HttpUrl url, Optional<Proxy> proxy, HttpResponse response, HttpClientContext context) {
+    if (proxy.isPresent()
+        && (response.getCode() == HttpStatus.SC_PROXY_AUTHENTICATION_REQUIRED
+            || (url.isHttps() && context.getSSLSession() == null))) {
+      throw StatusKinds.ofProxy(proxy.get(), response.getCode(), url);
     }
-    return negotiated;
   }
 
   /** Hosts compare the {@code Host} field as text, so a default port is left out. */
@@ -377,7 +334,7 @@ public final class RemoteReader implements AutoCloseable {
       request.cookies().remember(url, response.getHeaders("Set-Cookie"));
     }
     Header[] headers = response.getHeaders();
-    if (headers.length > MAX_HEADER_FIELDS) {
+    if (headers.length > Clients.MAX_HEADER_FIELDS) {
       throw FetchException.because(
               FailureKind.SERVER, url.host() + " sent " + headers.length + " header fields.")
           .url(url.redacted())

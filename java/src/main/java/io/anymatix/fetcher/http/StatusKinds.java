@@ -4,6 +4,8 @@ import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.Proxies.Proxy;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.net.ConnectException;
@@ -17,6 +19,7 @@ import java.time.Instant;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import javax.net.ssl.SSLException;
@@ -91,8 +94,44 @@ final class StatusKinds {
     return null;
   }
 
-  /** The failure of an exchange that brought no answer. */
-  static FetchException ofNoAnswer(Throwable error, HttpUrl url) {
+  /**
+   * What a proxy means that does not let a request through: it wants a password (RFC 9110 section
+   * 15.5.8), forbids the host, or can not reach it.
+   */
+  static FetchException ofProxy(Proxy proxy, int status, HttpUrl url) {
+    String at = "The proxy " + proxy + " answered " + status;
+    FetchException.Builder failure;
+    if (status == 407) {
+      failure =
+          FetchException.because(
+                  FailureKind.AUTH,
+                  at
+                      + (proxy.user() == null
+                          ? ": it wants a user name and a password."
+                          : ": it does not accept the user name and the password."))
+              .hint(
+                  "Put them into the variable "
+                      + proxy.variable()
+                      + ", as http://USER:PASSWORD@HOST:PORT.");
+    } else if (status < 500) {
+      failure =
+          FetchException.because(
+                  FailureKind.FORBIDDEN, at + ": it does not let us reach " + url.host() + ".")
+              .hint("Ask whoever runs the proxy, or name " + url.host() + " in NO_PROXY.");
+    } else {
+      failure =
+          FetchException.because(
+              FailureKind.NETWORK, at + ": it could not reach " + url.host() + ".");
+    }
+    return failure.status(status).url(url.redacted()).build();
+  }
+
+  /**
+   * The failure of an exchange that brought no answer.
+   *
+   * @param proxy through which it was tried
+   */
+  static FetchException ofNoAnswer(Throwable error, HttpUrl url, Optional<Proxy> proxy) {
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
       if (cause instanceof NetworkPolicy.Refusal refusal) {
         return refusal.failure().at(url.redacted());
@@ -101,27 +140,37 @@ final class StatusKinds {
         return known.at(url.redacted());
       }
     }
-    String host = url.host();
+    String via = proxy.map(p -> " through the proxy " + p).orElse("");
+    // Behind a proxy, names are looked up and connections made to the proxy alone, if not by SOCKS.
+    boolean atProxy = proxy.isPresent() && !isAbout(error, url.host());
+    String peer = atProxy ? "The proxy " + proxy.get() : url.host();
     FetchException.Builder failure;
     if (error instanceof UnknownHostException) {
       failure =
-          FetchException.because(FailureKind.NETWORK, "The host " + host + " could not be found.");
+          FetchException.because(
+              FailureKind.NETWORK, (atProxy ? peer : "The host " + peer) + " could not be found.");
     } else if (isTls(error)) {
       failure =
-          FetchException.because(
-              FailureKind.TLS, "No trusted connection to " + host + ": " + reason(error) + ".");
+          isPlainText(error)
+              ? FetchException.because(
+                      FailureKind.TLS, peer + " does not speak TLS on port " + url.port() + ".")
+                  .hint("Check the port of the link; https belongs to another one.")
+              : FetchException.because(
+                  FailureKind.TLS,
+                  "No trusted connection to " + url.host() + via + ": " + reason(error) + ".");
     } else if (error instanceof ConnectTimeoutException
         || error instanceof SocketTimeoutException
         || error instanceof InterruptedIOException) {
-      failure = FetchException.because(FailureKind.TIMEOUT, host + " did not answer in time.");
+      failure = FetchException.because(FailureKind.TIMEOUT, peer + " did not answer in time.");
     } else if (error instanceof ConnectException || error instanceof NoRouteToHostException) {
       failure =
           FetchException.because(
-              FailureKind.NETWORK, host + " refused the connection: " + reason(error) + ".");
+              FailureKind.NETWORK, peer + " refused the connection: " + reason(error) + ".");
     } else {
       failure =
           FetchException.because(
-              FailureKind.NETWORK, "The connection to " + host + " failed: " + reason(error) + ".");
+              FailureKind.NETWORK,
+              "The connection to " + url.host() + via + " failed: " + reason(error) + ".");
     }
     return failure.url(url.redacted()).cause(error).build();
   }
@@ -140,8 +189,19 @@ final class StatusKinds {
         .build();
   }
 
+  private static boolean isAbout(Throwable error, String host) {
+    return String.valueOf(error.getMessage()).contains(host);
+  }
+
+  private static boolean isPlainText(Throwable error) {
+    return String.valueOf(error.getMessage()).contains("unrecognized SSL message");
+  }
+
   private static boolean isTls(Throwable error) {
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause instanceof EOFException) {
+        return false; // closed in the middle of the handshake: a matter of the moment
+      }
       if (cause instanceof GeneralSecurityException) {
         return true;
       }

@@ -1,7 +1,11 @@
 package io.anymatix.fetcher.http;
 
+import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.Socket;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
@@ -11,87 +15,333 @@ import java.security.cert.CertificateException;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Locale;
 import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLEngine;
+import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLPeerUnverifiedException;
+import javax.net.ssl.SSLSession;
+import javax.net.ssl.SSLSocket;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
-import javax.net.ssl.X509TrustManager;
+import javax.net.ssl.X509ExtendedTrustManager;
+import org.apache.hc.client5.http.psl.PublicSuffixMatcherLoader;
+import org.apache.hc.client5.http.ssl.DefaultClientTlsStrategy;
+import org.apache.hc.client5.http.ssl.DefaultHostnameVerifier;
+import org.apache.hc.client5.http.ssl.HostnameVerificationPolicy;
+import org.apache.hc.client5.http.ssl.HttpClientHostnameVerifier;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-/** Which certificates are trusted: the platform's, and those of an owner's PEM file. */
+/**
+ * Which certificates are trusted: those whose authority the owner named, Java trusts, or the
+ * operating system trusts; and why one is not.
+ *
+ * <p>Reading authorities takes longer than starting the process, so each of the three is read when
+ * those before it do not suffice. Methods may be called from any thread.
+ */
 final class Trust {
-  private Trust() {}
+  private static final Logger log = LoggerFactory.getLogger(Trust.class);
+
+  /** Where systems keep all their authorities in one file; the first that is there counts. */
+  private static final List<String> SYSTEM_BUNDLES =
+      List.of(
+          "/etc/ssl/certs/ca-certificates.crt", // Debian, Arch
+          "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, Red Hat
+          "/etc/pki/tls/certs/ca-bundle.crt",
+          "/etc/ssl/ca-bundle.pem", // SUSE
+          "/etc/ssl/cert.pem"); // Alpine, macOS
+
+  /** A folder of certificates with more files than this is none. */
+  private static final int MOST_FILES = 2000;
+
+  private final List<Path> ownersCertificates;
+  private @Nullable DefaultClientTlsStrategy strategy;
 
   /**
-   * A TLS context that trusts the platform's authorities and, if given, those in {@code caFile}.
-   *
-   * @throws IllegalArgumentException if the file holds no readable certificate
+   * @param ownersCertificates PEM files and folders of such files
    */
-  static SSLContext context(@Nullable Path caFile) {
+  Trust(List<Path> ownersCertificates) {
+    this.ownersCertificates = ownersCertificates;
+  }
+
+  /**
+   * How the clients make TLS of a connection.
+   *
+   * @throws FetchException {@code tls} if the owner's certificates can not be read
+   */
+  synchronized DefaultClientTlsStrategy strategy() {
+    if (strategy == null) {
+      try {
+        SSLContext context = SSLContext.getInstance("TLS");
+        Authorities authorities = new Authorities(owners());
+        context.init(null, new TrustManager[] {authorities}, null);
+        strategy =
+            new DefaultClientTlsStrategy(context, HostnameVerificationPolicy.CLIENT, new Names());
+      } catch (GeneralSecurityException e) {
+        throw FetchException.because(FailureKind.TLS, "This Java has no TLS: " + e.getMessage())
+            .cause(e)
+            .build();
+      }
+    }
+    return strategy;
+  }
+
+  private @Nullable X509ExtendedTrustManager owners() throws GeneralSecurityException {
+    KeyStore store = emptyStore();
+    for (Path path : ownersCertificates) {
+      try {
+        int before = store.size();
+        if (Files.isDirectory(path)) {
+          addFolder(store, path);
+        } else {
+          addFile(store, path);
+        }
+        if (store.size() == before) {
+          throw new IOException("there is no certificate in it");
+        }
+      } catch (IOException | CertificateException e) {
+        throw FetchException.because(
+                FailureKind.TLS,
+                "The trusted certificates in " + path + " cannot be read: " + e.getMessage() + ".")
+            .hint("Name a file of certificates in PEM, or unset the flag or variable that names it.")
+            .cause(e)
+            .build();
+      }
+    }
+    return trustManager(store);
+  }
+
+  /** The operating system's authorities, which its administrator may have added to. */
+  private static KeyStore systemStore() throws GeneralSecurityException {
+    String system = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
+    KeyStore all = emptyStore();
+    if (system.startsWith("windows")) {
+      addPlatformStore(all, "Windows-ROOT");
+    } else if (system.startsWith("mac")) {
+      addPlatformStore(all, "KeychainStore-ROOT"); // newer Java alone has it
+      addPlatformStore(all, "KeychainStore");
+    }
+    for (String bundle : SYSTEM_BUNDLES) {
+      Path file = Path.of(bundle);
+      if (Files.isReadable(file)) {
+        try {
+          addFile(all, file);
+          break;
+        } catch (IOException | CertificateException e) {
+          log.debug("the certificates in {} are left out: {}", file, e.getMessage());
+        }
+      }
+    }
+    return all;
+  }
+
+  private static KeyStore emptyStore() throws GeneralSecurityException {
     try {
-      SSLContext context = SSLContext.getInstance("TLS");
-      X509TrustManager platform = trustManager(null);
-      X509TrustManager manager =
-          caFile == null ? platform : new Either(trustManager(readPem(caFile)), platform);
-      context.init(null, new TrustManager[] {manager}, null);
-      return context;
-    } catch (GeneralSecurityException e) {
-      throw new IllegalArgumentException("no TLS context: " + e.getMessage(), e);
+      KeyStore store = KeyStore.getInstance("PKCS12");
+      store.load(null, null);
+      return store;
+    } catch (IOException e) {
+      throw new GeneralSecurityException("an empty store cannot fail to load", e);
     }
   }
 
-  private static KeyStore readPem(Path caFile) throws GeneralSecurityException {
-    KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
-    try (InputStream pem = Files.newInputStream(caFile)) {
+  private static void addPlatformStore(KeyStore all, String type) {
+    try {
+      KeyStore store = KeyStore.getInstance(type);
       store.load(null, null);
-      int count = 0;
+      for (String alias : Collections.list(store.aliases())) {
+        if (store.isCertificateEntry(alias)) {
+          all.setCertificateEntry(type + " " + all.size(), store.getCertificate(alias));
+        }
+      }
+    } catch (IOException | GeneralSecurityException e) {
+      log.debug("no certificates from {}: {}", type, e.getMessage());
+    }
+  }
+
+  private static void addFile(KeyStore store, Path file)
+      throws IOException, GeneralSecurityException {
+    try (InputStream pem = Files.newInputStream(file)) {
       for (Certificate certificate :
           CertificateFactory.getInstance("X.509").generateCertificates(pem)) {
-        store.setCertificateEntry("ca-" + count++, certificate);
+        store.setCertificateEntry(file + " " + store.size(), certificate);
       }
-      if (count == 0) {
-        throw new IllegalArgumentException("no certificate in " + caFile);
-      }
-      return store;
-    } catch (IOException | CertificateException e) {
-      throw new IllegalArgumentException(
-          "cannot read the certificates in " + caFile + ": " + e.getMessage(), e);
     }
   }
 
-  private static X509TrustManager trustManager(@Nullable KeyStore store)
+  /** A folder may hold other things; what is no certificate is passed over. */
+  private static void addFolder(KeyStore store, Path folder)
+      throws IOException, GeneralSecurityException {
+    int count = 0;
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, Files::isRegularFile)) {
+      for (Path file : files) {
+        if (++count > MOST_FILES) {
+          throw new IOException("it holds more than " + MOST_FILES + " files");
+        }
+        try {
+          addFile(store, file);
+        } catch (IOException | CertificateException e) {
+          log.debug("{} holds no certificates: {}", file, e.getMessage());
+        }
+      }
+    }
+  }
+
+  /**
+   * @param store null for Java's own; empty for none
+   */
+  private static @Nullable X509ExtendedTrustManager trustManager(@Nullable KeyStore store)
       throws GeneralSecurityException {
+    if (store != null && store.size() == 0) {
+      return null;
+    }
     TrustManagerFactory factory =
         TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
     factory.init(store);
     return Arrays.stream(factory.getTrustManagers())
-        .filter(X509TrustManager.class::isInstance)
-        .map(X509TrustManager.class::cast)
+        .filter(X509ExtendedTrustManager.class::isInstance)
+        .map(X509ExtendedTrustManager.class::cast)
+        .filter(manager -> manager.getAcceptedIssuers().length > 0) // a Java may come without
         .findFirst()
-        .orElseThrow(() -> new GeneralSecurityException("no X.509 trust manager"));
+        .orElse(null);
   }
 
-  /** Trusts what either of two managers trusts. */
-  private record Either(X509TrustManager first, X509TrustManager second)
-      implements X509TrustManager {
+  /** Trusts what the owner's authorities, Java's or the system's vouch for, asked in this order. */
+  private static final class Authorities extends X509ExtendedTrustManager {
+    private final @Nullable X509ExtendedTrustManager owners;
+    private boolean javasRead;
+    private @Nullable X509ExtendedTrustManager javas;
+    private boolean systemsRead;
+    private @Nullable X509ExtendedTrustManager systems;
+
+    Authorities(@Nullable X509ExtendedTrustManager owners) {
+      this.owners = owners;
+    }
+
+    @FunctionalInterface
+    private interface Check {
+      void by(X509ExtendedTrustManager authorities) throws CertificateException;
+    }
+
+    @Override
+    public void checkServerTrusted(X509Certificate[] chain, String authType, SSLEngine engine)
+        throws CertificateException {
+      String host = engine.getHandshakeSession().getPeerHost();
+      check(host, chain, authorities -> authorities.checkServerTrusted(chain, authType, engine));
+    }
+
+    @Override
+    public void checkServerTrusted(X509Certificate[] chain, String authType, Socket socket)
+        throws CertificateException {
+      String host =
+          socket instanceof SSLSocket tls ? tls.getHandshakeSession().getPeerHost() : null;
+      check(host, chain, authorities -> authorities.checkServerTrusted(chain, authType, socket));
+    }
+
     @Override
     public void checkServerTrusted(X509Certificate[] chain, String authType)
         throws CertificateException {
-      try {
-        first.checkServerTrusted(chain, authType);
-      } catch (CertificateException e) {
-        second.checkServerTrusted(chain, authType);
+      check(null, chain, authorities -> authorities.checkServerTrusted(chain, authType));
+    }
+
+    private void check(@Nullable String host, X509Certificate[] chain, Check check)
+        throws CertificateException {
+      CertificateException failure = null;
+      for (int i = 0; i < 3; i++) {
+        X509ExtendedTrustManager authorities = i == 0 ? owners : i == 1 ? javas() : systems();
+        if (authorities == null) {
+          continue;
+        }
+        try {
+          check.by(authorities);
+          return;
+        } catch (CertificateException e) {
+          failure = failure == null || CertificateRejection.isTelling(e) ? e : failure;
+        }
       }
+      if (failure == null) {
+        failure = new CertificateException("no authority is known");
+      }
+      String shownHost = host == null ? "The server" : host;
+      throw new CertificateException(
+          failure.getMessage(), CertificateRejection.untrusted(shownHost, chain, failure));
+    }
+
+    private synchronized @Nullable X509ExtendedTrustManager javas() throws CertificateException {
+      try {
+        if (!javasRead) {
+          javas = trustManager(null);
+          javasRead = true;
+        }
+        return javas;
+      } catch (GeneralSecurityException e) {
+        throw new CertificateException("Java's certificates cannot be read", e);
+      }
+    }
+
+    private synchronized @Nullable X509ExtendedTrustManager systems() throws CertificateException {
+      try {
+        if (!systemsRead) {
+          systems = trustManager(systemStore());
+          systemsRead = true;
+        }
+        return systems;
+      } catch (GeneralSecurityException e) {
+        throw new CertificateException("the system's certificates cannot be read", e);
+      }
+    }
+
+    @Override
+    public void checkClientTrusted(X509Certificate[] chain, String authType, SSLEngine engine)
+        throws CertificateException {
+      throw notAServer();
+    }
+
+    @Override
+    public void checkClientTrusted(X509Certificate[] chain, String authType, Socket socket)
+        throws CertificateException {
+      throw notAServer();
     }
 
     @Override
     public void checkClientTrusted(X509Certificate[] chain, String authType)
         throws CertificateException {
-      second.checkClientTrusted(chain, authType);
+      throw notAServer();
+    }
+
+    private static CertificateException notAServer() {
+      return new CertificateException("nobody connects to this process");
     }
 
     @Override
     public X509Certificate[] getAcceptedIssuers() {
-      return second.getAcceptedIssuers();
+      return new X509Certificate[0]; // servers alone ask for it
+    }
+  }
+
+  /** Compares a certificate with the host's name (RFC 9110 section 4.3.4). */
+  private static final class Names implements HttpClientHostnameVerifier {
+    private final DefaultHostnameVerifier rules =
+        new DefaultHostnameVerifier(PublicSuffixMatcherLoader.getDefault());
+
+    @Override
+    public void verify(String host, X509Certificate certificate) throws SSLException {
+      try {
+        rules.verify(host, certificate);
+      } catch (SSLException e) {
+        throw (SSLException)
+            new SSLPeerUnverifiedException(e.getMessage())
+                .initCause(CertificateRejection.ofAnotherHost(host, certificate, e));
+      }
+    }
+
+    @Override
+    public boolean verify(String host, SSLSession session) {
+      return rules.verify(host, session);
     }
   }
 }

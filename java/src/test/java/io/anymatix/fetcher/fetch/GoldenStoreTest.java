@@ -176,7 +176,7 @@ class GoldenStoreTest {
           new Fetcher(
               Config.builder()
                   .connectTo(List.of("::127.0.0.1:" + server.port()))
-                  .caFile(server.certificate())
+                  .certificates(List.of(server.certificate()))
                   .acceptAnyContent(true)
                   .build());
       Map<String, List<String>> folders = new LinkedHashMap<>();

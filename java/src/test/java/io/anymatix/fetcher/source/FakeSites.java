@@ -106,7 +106,7 @@ final class FakeSites implements AutoCloseable {
     return Config.builder()
         .modelsDir(folder)
         .connectTo(connectTo)
-        .caFile(certificates.caFile())
+        .certificates(List.of(certificates.caFile()))
         .maxConnections(8)
         .stallTimeout(Duration.ofSeconds(10))
         .build();

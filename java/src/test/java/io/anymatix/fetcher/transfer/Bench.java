@@ -48,7 +48,7 @@ public final class Bench implements AutoCloseable {
         .allowHttp(true)
         .allowPrivateHosts(true)
         .connectTo(connectTo)
-        .caFile(caFile)
+        .certificates(caFile == null ? List.of() : List.of(caFile))
         .acceptAnyContent(true)
         .stallTimeout(stallTimeout)
         .build();
