@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.hc.client5.http.DnsResolver;
+import org.apache.hc.client5.http.HttpRoute;
 import org.apache.hc.client5.http.auth.UsernamePasswordCredentials;
 import org.apache.hc.client5.http.config.ConnectionConfig;
 import org.apache.hc.client5.http.config.RequestConfig;
@@ -23,6 +24,7 @@ import org.apache.hc.client5.http.impl.classic.HttpClients;
 import org.apache.hc.client5.http.impl.io.ManagedHttpClientConnectionFactory;
 import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManagerBuilder;
 import org.apache.hc.client5.http.protocol.HttpClientContext;
+import org.apache.hc.client5.http.routing.HttpRoutePlanner;
 import org.apache.hc.core5.http.HttpHost;
 import org.apache.hc.core5.http.config.Http1Config;
 import org.apache.hc.core5.http.io.SocketConfig;
@@ -143,7 +145,7 @@ final class Clients implements AutoCloseable {
               }
             });
     return HttpClients.custom()
-        .setProxy(proxy.filter(p -> !p.kind().isSocks()).map(Clients::httpHost).orElse(null))
+        .setRoutePlanner(proxy.filter(p -> !p.kind().isSocks()).map(Clients::routes).orElse(null))
         .setConnectionManager(
             PoolingHttpClientConnectionManagerBuilder.create()
                 .setConnectionFactory(
@@ -177,7 +179,7 @@ final class Clients implements AutoCloseable {
     return new NegotiatedClient(
         namesFor(proxy),
         trust.strategy(),
-        proxy.map(Clients::httpHost).orElse(null),
+        proxy.map(Clients::routes).orElse(null),
         connectionConfig,
         requestConfig,
         CONNECT_TIMEOUT.toDuration(),
@@ -195,6 +197,16 @@ final class Clients implements AutoCloseable {
   private static HttpHost httpHost(Proxy proxy) {
     String scheme = proxy.kind() == Kind.HTTPS ? "https" : "http";
     return new HttpHost(scheme, proxy.host(), proxy.port());
+  }
+
+  /**
+   * The library's own planner would have a proxy's certificate compared with the name of the target
+   * where the request states that name.
+   */
+  private static HttpRoutePlanner routes(Proxy proxy) {
+    HttpHost hop = httpHost(proxy);
+    return (target, context) ->
+        new HttpRoute(target, null, hop, target.getSchemeName().equals("https"));
   }
 
   private static char[] password(Proxy proxy) {

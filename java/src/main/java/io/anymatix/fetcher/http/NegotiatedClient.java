@@ -19,6 +19,7 @@ import org.apache.hc.client5.http.impl.async.CloseableHttpAsyncClient;
 import org.apache.hc.client5.http.impl.async.HttpAsyncClients;
 import org.apache.hc.client5.http.impl.nio.PoolingAsyncClientConnectionManagerBuilder;
 import org.apache.hc.client5.http.protocol.HttpClientContext;
+import org.apache.hc.client5.http.routing.HttpRoutePlanner;
 import org.apache.hc.core5.concurrent.FutureCallback;
 import org.apache.hc.core5.http.EntityDetails;
 import org.apache.hc.core5.http.Header;
@@ -62,7 +63,7 @@ final class NegotiatedClient implements AutoCloseable {
   /**
    * Starts the client.
    *
-   * @param proxy a plain one, in whose tunnels TLS is made; null to connect directly
+   * @param routes through a plain proxy, in whose tunnels TLS is made; null to connect directly
    * @param connectTimeout what a new connection may take
    * @param silence how long a reader that waits is left without a byte. The library's own time-outs
    *     would count the time in which it is us who keep the window shut
@@ -70,7 +71,7 @@ final class NegotiatedClient implements AutoCloseable {
   NegotiatedClient(
       DnsResolver names,
       TlsStrategy tls,
-      @Nullable HttpHost proxy,
+      @Nullable HttpRoutePlanner routes,
       ConnectionConfig connectionConfig,
       RequestConfig requestConfig,
       Duration connectTimeout,
@@ -82,7 +83,7 @@ final class NegotiatedClient implements AutoCloseable {
         RequestConfig.copy(requestConfig).setResponseTimeout(Timeout.DISABLED).build();
     this.client =
         HttpAsyncClients.custom()
-            .setProxy(proxy)
+            .setRoutePlanner(routes)
             .setConnectionManager(
                 PoolingAsyncClientConnectionManagerBuilder.create()
                     .setDnsResolver(names)
