@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Stream;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLException;
@@ -47,25 +48,34 @@ final class Trust {
   private static final Logger log = LoggerFactory.getLogger(Trust.class);
 
   /** Where systems keep all their authorities in one file; the first that is there counts. */
-  private static final List<String> SYSTEM_BUNDLES =
-      List.of(
+  private static final List<Path> SYSTEM_BUNDLES =
+      Stream.of(
           "/etc/ssl/certs/ca-certificates.crt", // Debian, Arch
           "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, Red Hat
           "/etc/pki/tls/certs/ca-bundle.crt",
           "/etc/ssl/ca-bundle.pem", // SUSE
-          "/etc/ssl/cert.pem"); // Alpine, macOS
+              "/etc/ssl/cert.pem") // Alpine, macOS
+          .map(Path::of)
+          .toList();
 
   /** A folder of certificates with more files than this is none. */
   private static final int MOST_FILES = 2000;
 
   private final List<Path> ownersCertificates;
+  private final List<Path> systemBundles;
   private @Nullable DefaultClientTlsStrategy strategy;
 
   /**
    * @param ownersCertificates PEM files and folders of such files
    */
   Trust(List<Path> ownersCertificates) {
+    this(ownersCertificates, SYSTEM_BUNDLES);
+  }
+
+  /** With other places for the system's bundle. */
+  Trust(List<Path> ownersCertificates, List<Path> systemBundles) {
     this.ownersCertificates = ownersCertificates;
+    this.systemBundles = systemBundles;
   }
 
   /**
@@ -77,7 +87,12 @@ final class Trust {
     if (strategy == null) {
       try {
         SSLContext context = SSLContext.getInstance("TLS");
-        Authorities authorities = new Authorities(owners());
+        X509ExtendedTrustManager owners = owners();
+        Authorities authorities =
+            new Authorities(
+                new Group(() -> owners),
+                new Group(() -> trustManager(null)),
+                new Group(() -> trustManager(systemStore())));
         context.init(null, new TrustManager[] {authorities}, null);
         strategy =
             new DefaultClientTlsStrategy(context, HostnameVerificationPolicy.CLIENT, new Names());
@@ -116,7 +131,7 @@ final class Trust {
   }
 
   /** The operating system's authorities, which its administrator may have added to. */
-  private static KeyStore systemStore() throws GeneralSecurityException {
+  private KeyStore systemStore() throws GeneralSecurityException {
     String system = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
     KeyStore all = emptyStore();
     if (system.startsWith("windows")) {
@@ -125,8 +140,7 @@ final class Trust {
       addPlatformStore(all, "KeychainStore-ROOT"); // newer Java alone has it
       addPlatformStore(all, "KeychainStore");
     }
-    for (String bundle : SYSTEM_BUNDLES) {
-      Path file = Path.of(bundle);
+    for (Path file : systemBundles) {
       if (Files.isReadable(file)) {
         try {
           addFile(all, file);
@@ -210,16 +224,41 @@ final class Trust {
         .orElse(null);
   }
 
-  /** Trusts what the owner's authorities, Java's or the system's vouch for, asked in this order. */
-  private static final class Authorities extends X509ExtendedTrustManager {
-    private final @Nullable X509ExtendedTrustManager owners;
-    private boolean javasRead;
-    private @Nullable X509ExtendedTrustManager javas;
-    private boolean systemsRead;
-    private @Nullable X509ExtendedTrustManager systems;
+  /** Authorities that are read when they are first asked. */
+  private static final class Group {
+    private final Reading reading;
+    private boolean isRead;
+    private @Nullable X509ExtendedTrustManager authorities;
 
-    Authorities(@Nullable X509ExtendedTrustManager owners) {
-      this.owners = owners;
+    @FunctionalInterface
+    private interface Reading {
+      @Nullable X509ExtendedTrustManager read() throws GeneralSecurityException;
+    }
+
+    Group(Reading reading) {
+      this.reading = reading;
+    }
+
+    /** The authorities, or null if there are none. */
+    synchronized @Nullable X509ExtendedTrustManager authorities() throws CertificateException {
+      if (!isRead) {
+        try {
+          authorities = reading.read();
+        } catch (GeneralSecurityException e) {
+          throw new CertificateException("authorities cannot be read", e);
+        }
+        isRead = true;
+      }
+      return authorities;
+    }
+  }
+
+  /** Trusts what any of several groups of authorities vouches for, asked in this order. */
+  private static final class Authorities extends X509ExtendedTrustManager {
+    private final List<Group> groups;
+
+    Authorities(Group... groups) {
+      this.groups = List.of(groups);
     }
 
     @FunctionalInterface
@@ -251,16 +290,15 @@ final class Trust {
     private void check(@Nullable String host, X509Certificate[] chain, Check check)
         throws CertificateException {
       CertificateException failure = null;
-      for (int i = 0; i < 3; i++) {
-        X509ExtendedTrustManager authorities = i == 0 ? owners : i == 1 ? javas() : systems();
-        if (authorities == null) {
-          continue;
-        }
-        try {
-          check.by(authorities);
-          return;
-        } catch (CertificateException e) {
-          failure = failure == null || CertificateRejection.isTelling(e) ? e : failure;
+      for (Group group : groups) {
+        X509ExtendedTrustManager authorities = group.authorities();
+        if (authorities != null) {
+          try {
+            check.by(authorities);
+            return;
+          } catch (CertificateException e) {
+            failure = failure == null || CertificateRejection.isTelling(e) ? e : failure;
+          }
         }
       }
       if (failure == null) {
@@ -269,30 +307,6 @@ final class Trust {
       String shownHost = host == null ? "The server" : host;
       throw new CertificateException(
           failure.getMessage(), CertificateRejection.untrusted(shownHost, chain, failure));
-    }
-
-    private synchronized @Nullable X509ExtendedTrustManager javas() throws CertificateException {
-      try {
-        if (!javasRead) {
-          javas = trustManager(null);
-          javasRead = true;
-        }
-        return javas;
-      } catch (GeneralSecurityException e) {
-        throw new CertificateException("Java's certificates cannot be read", e);
-      }
-    }
-
-    private synchronized @Nullable X509ExtendedTrustManager systems() throws CertificateException {
-      try {
-        if (!systemsRead) {
-          systems = trustManager(systemStore());
-          systemsRead = true;
-        }
-        return systems;
-      } catch (GeneralSecurityException e) {
-        throw new CertificateException("the system's certificates cannot be read", e);
-      }
     }
 
     @Override

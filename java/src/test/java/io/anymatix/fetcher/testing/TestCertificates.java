@@ -26,7 +26,10 @@ import javax.net.ssl.TrustManagerFactory;
  */
 public final class TestCertificates {
   private static final char[] PASSWORD = "not-a-secret".toCharArray();
-  private static final Map<List<String>, TestCertificates> MADE = new ConcurrentHashMap<>();
+  private static final Map<Recipe, TestCertificates> MADE = new ConcurrentHashMap<>();
+
+  /** What to make: names, the days from which and for which they are valid, and who signs. */
+  private record Recipe(List<String> names, int startDay, int validDays, boolean selfSigned) {}
 
   private final Path caFile;
   private final Path serverKeys;
@@ -43,8 +46,29 @@ public final class TestCertificates {
 
   /** Certificates valid for these DNS names besides {@code localhost} and 127.0.0.1. */
   public static TestCertificates forHosts(String... names) {
-    TreeSet<String> sorted = new TreeSet<>(List.of(names));
-    return MADE.computeIfAbsent(List.copyOf(sorted), TestCertificates::make);
+    return made(-1, 30, false, names);
+  }
+
+  /** As {@link #forHosts}, but the server's certificate ended some days ago. */
+  public static TestCertificates expired(String... names) {
+    return made(-10, 5, false, names);
+  }
+
+  /** As {@link #forHosts}, but the server's certificate is for a time to come. */
+  public static TestCertificates notYetValid(String... names) {
+    return made(10, 5, false, names);
+  }
+
+  /** As {@link #forHosts}, but the server's certificate is its own authority. */
+  public static TestCertificates selfSigned(String... names) {
+    return made(-1, 30, true, names);
+  }
+
+  private static TestCertificates made(
+      int startDay, int validDays, boolean selfSigned, String... names) {
+    List<String> sorted = List.copyOf(new TreeSet<>(List.of(names)));
+    return MADE.computeIfAbsent(
+        new Recipe(sorted, startDay, validDays, selfSigned), TestCertificates::make);
   }
 
   /** The authority's certificate as a PEM file, for {@code --ca-file}. */
@@ -72,7 +96,7 @@ public final class TestCertificates {
     return clientContext;
   }
 
-  private static TestCertificates make(List<String> names) {
+  private static TestCertificates make(Recipe recipe) {
     try {
       Path folder = Files.createTempDirectory("test-certificates");
       Path store = folder.resolve("keys.p12");
@@ -82,9 +106,19 @@ public final class TestCertificates {
         each.toFile().deleteOnExit();
       }
       StringBuilder subject = new StringBuilder("san=ip:127.0.0.1,dns:localhost");
-      names.forEach(name -> subject.append(",dns:").append(name));
-      generate(store, "ca", "CN=Test authority", "-ext", "bc:critical=ca:true");
-      generate(store, "server", "CN=Test server", "-ext", subject.toString(), "-signer", "ca");
+      recipe.names().forEach(name -> subject.append(",dns:").append(name));
+      generate(store, "ca", "CN=Test authority", -1, 30, "-ext", "bc:critical=ca:true");
+      List<String> more = new ArrayList<>(List.of("-ext", subject.toString()));
+      if (!recipe.selfSigned()) {
+        more.addAll(List.of("-signer", "ca"));
+      }
+      generate(
+          store,
+          "server",
+          "CN=Test server",
+          recipe.startDay(),
+          recipe.validDays(),
+          more.toArray(new String[0]));
 
       KeyStore keys = KeyStore.getInstance("PKCS12");
       try (InputStream in = Files.newInputStream(store)) {
@@ -99,11 +133,12 @@ public final class TestCertificates {
       return new TestCertificates(
           caFile, serverKeys, serverContext(keys), clientContext(authority));
     } catch (IOException | GeneralSecurityException e) {
-      throw new IllegalStateException("no certificates for " + names, e);
+      throw new IllegalStateException("no certificates for " + recipe, e);
     }
   }
 
-  private static void generate(Path store, String alias, String name, String... more)
+  private static void generate(
+      Path store, String alias, String name, int startDay, int validDays, String... more)
       throws IOException {
     List<String> command =
         new ArrayList<>(
@@ -119,9 +154,9 @@ public final class TestCertificates {
                 "-groupname",
                 "secp256r1",
                 "-startdate",
-                "-1d",
+                (startDay < 0 ? "" : "+") + startDay + "d",
                 "-validity",
-                "30",
+                Integer.toString(validDays),
                 "-storetype",
                 "PKCS12",
                 "-keystore",
