@@ -207,7 +207,7 @@ class NetworkPolicyTest {
     Config.Builder configs = Config.builder().connectTo(List.of("localhost:80:192.168.0.7:8080"));
     assertDoesNotThrow(() -> check(configs, "http://localhost/m.bin"));
     assertRefused(configs, "http://localhost:81/m.bin");
-    assertRefused(configs.allowedHosts(List.of("huggingface.co"), "http://localhost/m.bin"));
+    assertRefused(configs.allowedHosts(List.of("huggingface.co")), "http://localhost/m.bin");
   }
 
   @Test

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.config.ProxyVariables;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
@@ -42,11 +44,11 @@ class ThroughProxyTest {
 
   private static RemoteReader reader(String variable, String value, Names names) {
     return new RemoteReader(
-        new Configs()
-            .allowHttp()
-            .certificates(CERTIFICATES.caFile())
-            .environment(Map.of(variable, value))
-            .config(),
+        Config.builder()
+            .allowHttp(true)
+            .certificates(List.of(CERTIFICATES.caFile()))
+            .proxies(ProxyVariables.of(Map.of(variable, value)))
+            .build(),
         names);
   }
 
@@ -124,18 +126,18 @@ class ThroughProxyTest {
         ForwardProxy proxy =
             ForwardProxy.startTls(proxys.serverContext()).knows(HOST, server.port()).wants(BASIC)) {
       server.serve(HOST, "/m.bin", CONTENT);
-      Configs configs =
-          new Configs().certificates(CERTIFICATES.caFile(), proxys.caFile()).allowHttp();
+      Config.Builder configs =
+          Config.builder().certificates(List.of(CERTIFICATES.caFile(), proxys.caFile())).allowHttp(true);
       String right = "https://me:s3cret%2Fpass@proxy.example.org:" + proxy.port();
       try (RemoteReader reader =
-          new RemoteReader(configs.environment(Map.of("HTTPS_PROXY", right)).config(), names)) {
+          new RemoteReader(configs.proxies(ProxyVariables.of(Map.of("HTTPS_PROXY", right))).build(), names)) {
         assertEquals(
             CONTENT.lengthBytes(), probe(reader, "https://" + HOST + "/m.bin").lengthBytes());
         assertEquals(List.of("proxy.example.org"), names.asked());
       }
       String wrong = right.replace("proxy.example.org", "other.example.org");
       try (RemoteReader reader =
-          new RemoteReader(configs.environment(Map.of("ALL_PROXY", wrong)).config(), names)) {
+          new RemoteReader(configs.proxies(ProxyVariables.of(Map.of("ALL_PROXY", wrong))).build(), names)) {
         for (String scheme : List.of("https://", "http://")) {
           FetchException failure = failure(reader, scheme + HOST + "/m.bin");
           assertEquals(FailureKind.TLS, failure.kind());
@@ -288,11 +290,13 @@ class ThroughProxyTest {
         ForwardProxy proxy = ForwardProxy.start();
         RemoteReader reader =
             new RemoteReader(
-                new Configs()
-                    .certificates(CERTIFICATES.caFile())
-                    .connectTo(HOST + ":443:127.0.0.1:" + server.port())
-                    .environment(Map.of("HTTPS_PROXY", "http://127.0.0.1:" + proxy.port()))
-                    .config(),
+                Config.builder()
+                    .certificates(List.of(CERTIFICATES.caFile()))
+                    .connectTo(List.of(HOST + ":443:127.0.0.1:" + server.port()))
+                    .proxies(
+                        ProxyVariables.of(
+                            Map.of("HTTPS_PROXY", "http://127.0.0.1:" + proxy.port())))
+                    .build(),
                 noNames())) {
       server.serve(HOST, "/m.bin", CONTENT);
       probe(reader, "https://" + HOST + "/m.bin");

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
@@ -38,10 +39,10 @@ class TrustTest {
     try (ByteRangeServer server = ByteRangeServer.startTls(presented.serverContext());
         RemoteReader reader =
             new RemoteReader(
-                new Configs()
-                    .certificates(trusted)
-                    .connectTo(":443:127.0.0.1:" + server.port())
-                    .config())) {
+                Config.builder()
+                    .certificates(List.of(trusted))
+                    .connectTo(List.of(":443:127.0.0.1:" + server.port()))
+                    .build())) {
       RemoteRequest request = RemoteRequest.get(HttpUrl.parse("https://" + host + "/m.bin"));
       FetchException negotiated = failure(reader, request);
       reader.avoidHttp2(request.url());
