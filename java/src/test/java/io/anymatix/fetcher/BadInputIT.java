@@ -189,6 +189,12 @@ class BadInputIT {
     "https://169.254.169.254/latest/meta-data, policy",
     "https://192.168.1.1/m, policy",
     "https://100.64.0.1/m, policy",
+    "https://localhost./m, policy",
+    "https://0x7f.1/m, policy",
+    "https://0177.0.0.1/m, policy",
+    "https://[64:ff9b::7f00:1]/m, policy",
+    "https://[2002:a9fe:a9fe::]/m, policy",
+    "https://metadata.google.internal/computeMetadata/v1/, policy",
     "https://no-such-host.invalid/m, network",
   })
   void aUrlThatMayNotOrCanNotBeReachedIsToldAsSuch(String url, String kind) throws Exception {
@@ -202,7 +208,9 @@ class BadInputIT {
         "http://models.example.org/m",
         "https://127.0.0.1/m",
         "https://localhost/m",
+        "https://localhost./m",
         "https://2130706433/m",
+        "https://0x7f.1/m",
         "https://[::ffff:127.0.0.1]/m",
         "https://169.254.169.254/latest/meta-data",
         "https://me:secret@models.example.org/m",

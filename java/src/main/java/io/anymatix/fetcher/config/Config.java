@@ -105,6 +105,8 @@ public record Config(
     }
 
     /**
+     * Reads the rules.
+     *
      * @throws IllegalArgumentException for a text that is no {@code HOST1:PORT1:HOST2:PORT2} rule
      */
     public Builder connectTo(List<String> rules) {

@@ -14,7 +14,6 @@ import java.time.Instant;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.util.Collection;
-import java.util.Date;
 import java.util.List;
 import java.util.stream.Collectors;
 import javax.security.auth.x500.X500Principal;
@@ -37,7 +36,8 @@ final class CertificateRejection {
    * @param chain the server's own certificate first
    * @param cause what the most telling of the checks said
    */
-  static FetchException untrusted(String host, X509Certificate[] chain, CertificateException cause) {
+  static FetchException untrusted(
+      String host, X509Certificate[] chain, CertificateException cause) {
     X509Certificate own = chain[0];
     X509Certificate last = chain[chain.length - 1];
     X509Certificate outdated = outdated(chain);
@@ -50,19 +50,17 @@ final class CertificateRejection {
               .hint("Ask whoever runs " + host + " for a new certificate.");
     } else if (own.getSubjectX500Principal().equals(own.getIssuerX500Principal())) {
       failure =
-          tls(
-                  host
-                      + " presented a certificate that it signed itself ("
-                      + shown(own.getSubjectX500Principal())
-                      + "), which is not trusted here.")
+          tls(host
+                  + " presented a certificate that it signed itself ("
+                  + shown(own.getSubjectX500Principal())
+                  + "), which is not trusted here.")
               .hint("If that is meant, name the certificate with --ca-file or SSL_CERT_FILE.");
     } else {
       failure =
-          tls(
-                  host
-                      + " presented a certificate issued by "
-                      + shown(last.getIssuerX500Principal())
-                      + ", which is not trusted here.")
+          tls(host
+                  + " presented a certificate issued by "
+                  + shown(last.getIssuerX500Principal())
+                  + ", which is not trusted here.")
               .hint(
                   "If your network replaces certificates, name its own with --ca-file or"
                       + " SSL_CERT_FILE.");
@@ -76,13 +74,12 @@ final class CertificateRejection {
 
   /** The failure of a certificate that is another host's. */
   static FetchException ofAnotherHost(String host, X509Certificate certificate, Exception cause) {
-    return tls(
-            host
-                + " presented a certificate for "
-                + names(certificate)
-                + " instead, issued by "
-                + shown(certificate.getIssuerX500Principal())
-                + ".")
+    return tls(host
+            + " presented a certificate for "
+            + names(certificate)
+            + " instead, issued by "
+            + shown(certificate.getIssuerX500Principal())
+            + ".")
         .hint("Check the host name; a captive portal or a proxy may be answering in its place.")
         .fact("issuer", shown(certificate.getIssuerX500Principal()))
         .fact("subject", shown(certificate.getSubjectX500Principal()))
@@ -90,7 +87,9 @@ final class CertificateRejection {
         .build();
   }
 
-  /** Whether a check found the certificate itself at fault, and did not just not know its issuer. */
+  /**
+   * Whether a check found the certificate itself at fault, and did not just not know its issuer.
+   */
   static boolean isTelling(CertificateException failure) {
     for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
       if (cause instanceof CertPathValidatorException
@@ -103,16 +102,15 @@ final class CertificateRejection {
   }
 
   private static FetchException.Builder outdated(String host, X509Certificate certificate) {
-    boolean expired = certificate.getNotAfter().before(new Date());
-    return tls(
-            "The certificate of "
-                + host
-                + (expired
-                    ? " expired on " + day(certificate.getNotAfter())
-                    : " is not valid before " + day(certificate.getNotBefore()))
-                + "; it was issued by "
-                + shown(certificate.getIssuerX500Principal())
-                + ".")
+    boolean expired = certificate.getNotAfter().toInstant().isBefore(Instant.now());
+    return tls("The certificate of "
+            + host
+            + (expired
+                ? " expired on " + day(certificate.getNotAfter().toInstant())
+                : " is not valid before " + day(certificate.getNotBefore().toInstant()))
+            + "; it was issued by "
+            + shown(certificate.getIssuerX500Principal())
+            + ".")
         .hint("Check this machine's clock; if it is right, " + host + " has to renew it.");
   }
 
@@ -120,8 +118,7 @@ final class CertificateRejection {
     return FetchException.because(FailureKind.TLS, message);
   }
 
-  private static @Nullable X509Certificate outdated(
-      X509Certificate[] chain) {
+  private static @Nullable X509Certificate outdated(X509Certificate[] chain) {
     for (X509Certificate certificate : chain) {
       try {
         certificate.checkValidity();
@@ -162,8 +159,8 @@ final class CertificateRejection {
     return shown(certificate.getSubjectX500Principal());
   }
 
-  private static LocalDate day(Date date) {
-    return LocalDate.ofInstant(Instant.ofEpochMilli(date.getTime()), ZoneOffset.UTC);
+  private static LocalDate day(Instant instant) {
+    return LocalDate.ofInstant(instant, ZoneOffset.UTC);
   }
 
   private static String shown(X500Principal name) {

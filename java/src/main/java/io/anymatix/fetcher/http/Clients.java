@@ -7,7 +7,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.PasswordAuthentication;
 import java.net.UnknownHostException;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
@@ -38,9 +37,9 @@ import org.jspecify.annotations.Nullable;
  * network policy, and those that connect through a proxy, which look up the proxy's name alone.
  *
  * <p>Each is made when it is first needed. Through a tunnel of a plain proxy HTTP/2 is negotiated
- * as on a direct connection; the event-driven client can not make TLS inside of TLS, nor speak SOCKS
- * to some hosts and not to others, so behind such proxies HTTP/1.1 is spoken. Methods may be called
- * from any thread.
+ * as on a direct connection; the event-driven client can not make TLS inside of TLS, nor speak
+ * SOCKS to some hosts and not to others, so behind such proxies HTTP/1.1 is spoken. Methods may be
+ * called from any thread.
  */
 final class Clients implements AutoCloseable {
   private static final Timeout CONNECT_TIMEOUT = Timeout.ofSeconds(15);
@@ -111,7 +110,7 @@ final class Clients implements AutoCloseable {
         .filter(p -> p.user() != null && !p.kind().isSocks())
         .ifPresent(
             p -> {
-              BasicScheme basic = new BasicScheme(StandardCharsets.UTF_8);
+              BasicScheme basic = new BasicScheme();
               basic.initPreemptive(
                   new UsernamePasswordCredentials(String.valueOf(p.user()), password(p)));
               context.resetAuthExchange(httpHost(p), basic);

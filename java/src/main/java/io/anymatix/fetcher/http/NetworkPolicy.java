@@ -79,9 +79,9 @@ final class NetworkPolicy implements DnsResolver {
           "Plain http is not allowed here; " + host + " was refused.",
           "Use an https link, or start the process with --allow-http.");
     }
-    if (!allowPrivateHosts && (literal == null ? isLocalName(host) : !IpAddress.isPublic(literal))) {
-      throw refused(
-          url, "The host " + host + " is a private one" + PRIVATE_REFUSED, PRIVATE_HINT);
+    if (!allowPrivateHosts
+        && (literal == null ? isLocalName(host) : !IpAddress.isPublic(literal))) {
+      throw refused(url, "The host " + host + " is a private one" + PRIVATE_REFUSED, PRIVATE_HINT);
     }
   }
 
@@ -127,8 +127,7 @@ final class NetworkPolicy implements DnsResolver {
     }
     String actualHost = rule.toHost().isEmpty() ? host : rule.toHost();
     int actualPort = rule.toPort() < 0 ? port : rule.toPort();
-    return withPort(
-        rule.namesHost() ? names.resolve(actualHost) : resolve(actualHost), actualPort);
+    return withPort(rule.namesHost() ? names.resolve(actualHost) : resolve(actualHost), actualPort);
   }
 
   @Override

@@ -139,8 +139,7 @@ final class Proxies {
     Redactor.learn(userInfo);
     Redactor.learn(userInfo.substring(userInfo.indexOf(':') + 1));
     Redactor.learn(pair);
-    Redactor.learn(
-        Base64.getEncoder().encodeToString(pair.getBytes(StandardCharsets.UTF_8)));
+    Redactor.learn(Base64.getEncoder().encodeToString(pair.getBytes(StandardCharsets.UTF_8)));
     if (proxy.password() != null) {
       Redactor.learn(proxy.password());
     }
@@ -159,7 +158,9 @@ final class Proxies {
             FailureKind.UNSUPPORTED,
             "The variable " + variable.name() + " " + why + ", which cannot be used.")
         .hint(
-            "Set " + variable.name() + " to http://HOST:PORT, https://… or socks5h://…, or unset it.")
+            "Set "
+                + variable.name()
+                + " to http://HOST:PORT, https://… or socks5h://…, or unset it.")
         .build();
   }
 

@@ -36,7 +36,8 @@ import org.apache.hc.core5.http.message.BasicHttpRequest;
 import org.apache.hc.core5.net.URIAuthority;
 
 /**
- * Reads from web servers; all use of the HTTP clients is here, and they are made in {@link Clients}.
+ * Reads from web servers; all use of the HTTP clients is here, and they are made in {@link
+ * Clients}.
  *
  * <p>Redirects are followed by hand: every hop is judged by the network policy, and credentials
  * stay with the origin they were meant for (RFC 9110 section 15.4). Identity coding is asked for,

@@ -50,10 +50,10 @@ final class Trust {
   /** Where systems keep all their authorities in one file; the first that is there counts. */
   private static final List<Path> SYSTEM_BUNDLES =
       Stream.of(
-          "/etc/ssl/certs/ca-certificates.crt", // Debian, Arch
-          "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, Red Hat
-          "/etc/pki/tls/certs/ca-bundle.crt",
-          "/etc/ssl/ca-bundle.pem", // SUSE
+              "/etc/ssl/certs/ca-certificates.crt", // Debian, Arch
+              "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, Red Hat
+              "/etc/pki/tls/certs/ca-bundle.crt",
+              "/etc/ssl/ca-bundle.pem", // SUSE
               "/etc/ssl/cert.pem") // Alpine, macOS
           .map(Path::of)
           .toList();
@@ -122,7 +122,8 @@ final class Trust {
         throw FetchException.because(
                 FailureKind.TLS,
                 "The trusted certificates in " + path + " cannot be read: " + e.getMessage() + ".")
-            .hint("Name a file of certificates in PEM, or unset the flag or variable that names it.")
+            .hint(
+                "Name a file of certificates in PEM, or unset the flag or variable that names it.")
             .cause(e)
             .build();
       }

@@ -35,14 +35,45 @@ class NetworkPolicyTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.100.100.200",
-        "100.127.255.255", "127.0.0.1", "127.255.255.254", "168.63.129.16", "169.254.0.1",
-        "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.168.0.1",
-        "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "::", "::1",
-        "::127.0.0.1", "::8.8.8.8", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::127.0.0.1",
-        "64:ff9b::a9fe:a9fe", "64:ff9b:1::808:808", "100::1", "2001::1", "2002:7f00:1::1",
-        "2002:a9fe:a9fe::", "2600::5efe:10.0.0.1", "fc00::1", "fd00:ec2::254", "fe80::1",
-        "fec0::1", "ff02::1"
+        "0.0.0.0",
+        "0.1.2.3",
+        "10.0.0.1",
+        "10.255.255.255",
+        "100.64.0.1",
+        "100.100.100.200",
+        "100.127.255.255",
+        "127.0.0.1",
+        "127.255.255.254",
+        "168.63.129.16",
+        "169.254.0.1",
+        "169.254.169.254",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.0.0.192",
+        "192.168.0.1",
+        "224.0.0.1",
+        "239.255.255.255",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::127.0.0.1",
+        "::8.8.8.8",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::127.0.0.1",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::808:808",
+        "100::1",
+        "2001::1",
+        "2002:7f00:1::1",
+        "2002:a9fe:a9fe::",
+        "2600::5efe:10.0.0.1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fec0::1",
+        "ff02::1"
       })
   void anAddressOfAnInnerNetworkIsNotReached(String address) throws UnknownHostException {
     assertTrue(!IpAddress.isPublic(InetAddress.getByName(address)), address);
@@ -57,10 +88,25 @@ class NetworkPolicyTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "1.1.1.1", PUBLIC_IPV4, "11.0.0.1", "100.63.255.255", "100.128.0.1", "126.0.0.1",
-        "168.63.129.17", "169.253.0.1", "172.15.0.1", "172.32.0.1", "192.0.1.1", "192.167.0.1",
-        "198.18.0.1", "198.19.255.255", "223.255.255.255", "2606:4700::6810:85e5",
-        "64:ff9b::8.8.8.8", "2002:808:808::1", "::ffff:8.8.8.8"
+        "1.1.1.1",
+        PUBLIC_IPV4,
+        "11.0.0.1",
+        "100.63.255.255",
+        "100.128.0.1",
+        "126.0.0.1",
+        "168.63.129.17",
+        "169.253.0.1",
+        "172.15.0.1",
+        "172.32.0.1",
+        "192.0.1.1",
+        "192.167.0.1",
+        "198.18.0.1",
+        "198.19.255.255",
+        "223.255.255.255",
+        "2606:4700::6810:85e5",
+        "64:ff9b::8.8.8.8",
+        "2002:808:808::1",
+        "::ffff:8.8.8.8"
       })
   void anAddressThatEverybodyMayReachIsReached(String address) throws UnknownHostException {
     assertTrue(IpAddress.isPublic(InetAddress.getByName(address)), address);
@@ -81,16 +127,27 @@ class NetworkPolicyTest {
       })
   void anAddressInAnUnusualSpellingIsRefusedWhateverItStandsFor(String host) {
     FetchException failure = assertRefused(Config.builder(), "https://" + host + "/m.bin");
-    assertTrue(failure.getMessage().contains("unusual spelling"), failure.getMessage());
-    assertRefused(Config.builder().allowHttp(true).allowPrivateHosts(true), "http://" + host + "/m.bin");
+    assertTrue(
+        String.valueOf(failure.getMessage()).contains("unusual spelling"), failure.getMessage());
+    assertRefused(
+        Config.builder().allowHttp(true).allowPrivateHosts(true), "http://" + host + "/m.bin");
   }
 
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "localhost", "LOCALHOST", "localhost.", "a.localhost", "nas", "printer.local",
-        "metadata.google.internal", "metadata.google.internal.", "router.home.arpa", "pc.lan",
-        "127.0.0.1.", "models.example.org."
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "a.localhost",
+        "nas",
+        "printer.local",
+        "metadata.google.internal",
+        "metadata.google.internal.",
+        "router.home.arpa",
+        "pc.lan",
+        "127.0.0.1.",
+        "models.example.org."
       })
   void aNameThatNoPublicHostHasIsRefusedWithoutALookUp(String host) {
     Names names = new Names();
@@ -138,12 +195,12 @@ class NetworkPolicyTest {
             new RemoteReader(
                 Config.builder().certificates(List.of(CERTIFICATES.caFile())).build(), names)) {
       String url = "https://" + HOST + ":" + server.port() + "/m.bin";
-      for (boolean http2 : new boolean[] {true, false}) {
+      for (int client = 0; client < 2; client++) {
         FetchException failure =
-            assertThrows(
-                FetchException.class, () -> reader.probe(get(url), new Cancellation()));
+            assertThrows(FetchException.class, () -> reader.probe(get(url), new Cancellation()));
         assertEquals(FailureKind.POLICY, failure.kind(), failure.getMessage());
-        assertTrue(failure.getMessage().contains("127.0.0.1"), failure.getMessage());
+        assertTrue(
+            String.valueOf(failure.getMessage()).contains("127.0.0.1"), failure.getMessage());
         reader.avoidHttp2(HttpUrl.parse(url));
       }
       assertEquals(0, server.connectionsAccepted());
@@ -191,7 +248,8 @@ class NetworkPolicyTest {
 
   @Test
   void aListOfHostsCoversThemselvesAndWhatIsBelow() {
-    Config.Builder configs = Config.builder().allowedHosts(List.of("huggingface.co", ".hf.co", "*.example.org"));
+    Config.Builder configs =
+        Config.builder().allowedHosts(List.of("huggingface.co", ".hf.co", "*.example.org"));
     for (String host : List.of("huggingface.co", "cdn.huggingface.co", "hf.co", "a.b.hf.co")) {
       assertDoesNotThrow(() -> check(configs, "https://" + host + "/m.bin"));
     }
@@ -237,8 +295,13 @@ class NetworkPolicyTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "https://[models.example.org]/", "https://[::1%25eth0]/", "https://[]/", "https:///m.bin",
-        "https://models.example.org\\.evil/", "https://a b/", "https://models.example.org:0x50/"
+        "https://[models.example.org]/",
+        "https://[::1%25eth0]/",
+        "https://[]/",
+        "https:///m.bin",
+        "https://models.example.org\\.evil/",
+        "https://a b/",
+        "https://models.example.org:0x50/"
       })
   void whatIsNoHostIsNoUrl(String url) {
     FetchException failure = assertThrows(FetchException.class, () -> HttpUrl.parse(url));

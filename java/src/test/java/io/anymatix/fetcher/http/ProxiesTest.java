@@ -12,6 +12,8 @@ import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Proxies.Kind;
 import io.anymatix.fetcher.http.Proxies.Proxy;
+import java.nio.charset.StandardCharsets;
+import java.util.Base64;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -37,9 +39,9 @@ class ProxiesTest {
   @Test
   void lowerCaseWinsAndAnEmptyVariableIsNone() {
     assertEquals(
-        "lower", host(Map.of("https_proxy", "http://lower:1", "HTTPS_PROXY", "http://up:1"), HTTPS));
-    assertEquals(
-        "up", host(Map.of("https_proxy", "  ", "HTTPS_PROXY", "http://up:1"), HTTPS));
+        "lower",
+        host(Map.of("https_proxy", "http://lower:1", "HTTPS_PROXY", "http://up:1"), HTTPS));
+    assertEquals("up", host(Map.of("https_proxy", "  ", "HTTPS_PROXY", "http://up:1"), HTTPS));
   }
 
   /** A request's {@code Proxy} field becomes HTTP_PROXY in a CGI program. */
@@ -77,7 +79,7 @@ class ProxiesTest {
     assertEquals("me", proxy.user());
     assertEquals("p@ss/w0rd!", proxy.password());
     String base64 =
-        java.util.Base64.getEncoder().encodeToString("me:p@ss/w0rd!".getBytes());
+        Base64.getEncoder().encodeToString("me:p@ss/w0rd!".getBytes(StandardCharsets.UTF_8));
     String shown = Redactor.text("p%40ss%2Fw0rd%21 p@ss/w0rd! " + base64);
     assertEquals("<redacted> <redacted> <redacted>", shown);
     assertFalse(proxy.toString().contains("ss"), proxy.toString());
@@ -86,15 +88,19 @@ class ProxiesTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "socks4://proxy:1080", "ftp://proxy", "http://proxy:99999", "http://", "a b", "http://[::1"
+        "socks4://proxy:1080",
+        "ftp://proxy",
+        "http://proxy:99999",
+        "http://",
+        "a b",
+        "http://[::1"
       })
   void aVariableThatNamesNoUsableProxyFailsWhatItAppliesTo(String value) {
     Map<String, String> environment =
         Map.of("HTTPS_PROXY", value, "NO_PROXY", "direct.example.org");
-    FetchException failure =
-        assertThrows(FetchException.class, () -> proxy(environment, HTTPS));
+    FetchException failure = assertThrows(FetchException.class, () -> proxy(environment, HTTPS));
     assertEquals(FailureKind.UNSUPPORTED, failure.kind());
-    assertTrue(failure.getMessage().contains("HTTPS_PROXY"), failure.getMessage());
+    assertTrue(String.valueOf(failure.getMessage()).contains("HTTPS_PROXY"), failure.getMessage());
     assertEquals("none", host(environment, HTTP));
     assertEquals("none", host(environment, "https://direct.example.org/m.bin"));
   }

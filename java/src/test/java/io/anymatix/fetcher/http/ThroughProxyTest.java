@@ -38,8 +38,7 @@ class ThroughProxyTest {
   private static final Content CONTENT = Content.random(71, 200_000);
   private static final String BASIC =
       "Basic "
-          + Base64.getEncoder()
-              .encodeToString("me:s3cret/pass".getBytes(StandardCharsets.UTF_8));
+          + Base64.getEncoder().encodeToString("me:s3cret/pass".getBytes(StandardCharsets.UTF_8));
   private static final String WITH_PASSWORD = "http://me:s3cret%2Fpass@127.0.0.1:";
 
   private static RemoteReader reader(String variable, String value, Names names) {
@@ -61,8 +60,7 @@ class ThroughProxyTest {
   }
 
   private static RemoteRequest request(String url) {
-    return new RemoteRequest(
-        HttpUrl.parse(url), Map.of("Authorization", "Bearer t0p"), null, null);
+    return new RemoteRequest(HttpUrl.parse(url), Map.of("Authorization", "Bearer t0p"), null, null);
   }
 
   private static FetchException failure(RemoteReader reader, String url) {
@@ -73,8 +71,7 @@ class ThroughProxyTest {
   void httpsIsTunnelledAndThePasswordGoesToTheProxyAlone() throws Exception {
     try (ByteRangeServer server = ByteRangeServer.startTls(CERTIFICATES.serverContext());
         ForwardProxy proxy = ForwardProxy.start().knows(HOST, server.port()).wants(BASIC);
-        RemoteReader reader =
-            reader("HTTPS_PROXY", WITH_PASSWORD + proxy.port(), noNames())) {
+        RemoteReader reader = reader("HTTPS_PROXY", WITH_PASSWORD + proxy.port(), noNames())) {
       server.serve(HOST, "/m.bin", CONTENT);
       Probe first = probe(reader, "https://" + HOST + "/m.bin");
       assertEquals(CONTENT.lengthBytes(), first.lengthBytes());
@@ -92,11 +89,9 @@ class ThroughProxyTest {
 
   @Test
   void http2IsSpokenThroughATunnel() throws Exception {
-    try (Http2RangeServer server =
-            Http2RangeServer.start(CERTIFICATES.serverContext(), CONTENT);
+    try (Http2RangeServer server = Http2RangeServer.start(CERTIFICATES.serverContext(), CONTENT);
         ForwardProxy proxy = ForwardProxy.start().knows(HOST, server.port()).wants(BASIC);
-        RemoteReader reader =
-            reader("HTTPS_PROXY", WITH_PASSWORD + proxy.port(), noNames())) {
+        RemoteReader reader = reader("HTTPS_PROXY", WITH_PASSWORD + proxy.port(), noNames())) {
       Probe probe = probe(reader, "https://" + HOST + "/m.bin");
       assertEquals("HTTP/2", probe.httpVersion());
       assertEquals(CONTENT.lengthBytes(), probe.lengthBytes());
@@ -127,22 +122,27 @@ class ThroughProxyTest {
             ForwardProxy.startTls(proxys.serverContext()).knows(HOST, server.port()).wants(BASIC)) {
       server.serve(HOST, "/m.bin", CONTENT);
       Config.Builder configs =
-          Config.builder().certificates(List.of(CERTIFICATES.caFile(), proxys.caFile())).allowHttp(true);
+          Config.builder()
+              .certificates(List.of(CERTIFICATES.caFile(), proxys.caFile()))
+              .allowHttp(true);
       String right = "https://me:s3cret%2Fpass@proxy.example.org:" + proxy.port();
       try (RemoteReader reader =
-          new RemoteReader(configs.proxies(ProxyVariables.of(Map.of("HTTPS_PROXY", right))).build(), names)) {
+          new RemoteReader(
+              configs.proxies(ProxyVariables.of(Map.of("HTTPS_PROXY", right))).build(), names)) {
         assertEquals(
             CONTENT.lengthBytes(), probe(reader, "https://" + HOST + "/m.bin").lengthBytes());
         assertEquals(List.of("proxy.example.org"), names.asked());
       }
       String wrong = right.replace("proxy.example.org", "other.example.org");
       try (RemoteReader reader =
-          new RemoteReader(configs.proxies(ProxyVariables.of(Map.of("ALL_PROXY", wrong))).build(), names)) {
+          new RemoteReader(
+              configs.proxies(ProxyVariables.of(Map.of("ALL_PROXY", wrong))).build(), names)) {
         for (String scheme : List.of("https://", "http://")) {
           FetchException failure = failure(reader, scheme + HOST + "/m.bin");
           assertEquals(FailureKind.TLS, failure.kind());
           assertTrue(
-              failure.getMessage().startsWith("other.example.org presented a certificate for"),
+              String.valueOf(failure.getMessage())
+                  .startsWith("other.example.org presented a certificate for"),
               failure.getMessage());
         }
       }
@@ -175,8 +175,7 @@ class ThroughProxyTest {
       server.serve(HOST, "/m.bin", CONTENT);
       probe(reader, "https://" + HOST + "/m.bin");
       assertEquals(List.of("SOCKS 192.0.2.7:443"), proxy.asked());
-      assertEquals(
-          FailureKind.POLICY, failure(reader, "https://inner.example.org/m.bin").kind());
+      assertEquals(FailureKind.POLICY, failure(reader, "https://inner.example.org/m.bin").kind());
     }
   }
 
@@ -230,7 +229,7 @@ class ThroughProxyTest {
         FetchException failure = failure(reader, "https://" + HOST + "/m.bin");
         assertEquals(kind, failure.kind(), failure.getMessage());
         assertTrue(
-            failure.getMessage().startsWith("The proxy 127.0.0.1:" + proxy.port()),
+            String.valueOf(failure.getMessage()).startsWith("The proxy 127.0.0.1:" + proxy.port()),
             failure.getMessage());
         assertEquals(Integer.valueOf(answer.substring(0, 3)), failure.status());
         reader.avoidHttp2(HttpUrl.parse("https://" + HOST + "/"));
@@ -252,8 +251,11 @@ class ThroughProxyTest {
           assertTrue(missing.hint().contains("ALL_PROXY"), missing.hint());
           FetchException refused = failure(wrong, url);
           assertEquals(FailureKind.AUTH, refused.kind());
-          assertTrue(refused.getMessage().contains("does not accept"), refused.getMessage());
-          assertFalse(refused.getMessage().contains("wr0ngpass"), refused.getMessage());
+          assertTrue(
+              String.valueOf(refused.getMessage()).contains("does not accept"),
+              refused.getMessage());
+          assertFalse(
+              String.valueOf(refused.getMessage()).contains("wr0ngpass"), refused.getMessage());
         }
       }
     }
@@ -267,19 +269,20 @@ class ThroughProxyTest {
     }
     Names names = noNames();
     for (String scheme : List.of("http", "https", "socks5h")) {
-      try (RemoteReader reader =
-          reader("HTTPS_PROXY", scheme + "://127.0.0.1:" + port, names)) {
+      try (RemoteReader reader = reader("HTTPS_PROXY", scheme + "://127.0.0.1:" + port, names)) {
         FetchException failure = failure(reader, "https://" + HOST + "/m.bin");
         assertEquals(FailureKind.NETWORK, failure.kind());
         assertTrue(
-            failure.getMessage().contains("proxy 127.0.0.1:" + port + " (HTTPS_PROXY)"),
+            String.valueOf(failure.getMessage())
+                .contains("proxy 127.0.0.1:" + port + " (HTTPS_PROXY)"),
             failure.getMessage());
       }
       try (RemoteReader reader =
           reader("HTTPS_PROXY", scheme + "://proxy.invalid:" + port, names)) {
         FetchException failure = failure(reader, "https://" + HOST + "/m.bin");
         assertEquals(FailureKind.NETWORK, failure.kind());
-        assertTrue(failure.getMessage().contains("proxy.invalid"), failure.getMessage());
+        assertTrue(
+            String.valueOf(failure.getMessage()).contains("proxy.invalid"), failure.getMessage());
       }
     }
   }

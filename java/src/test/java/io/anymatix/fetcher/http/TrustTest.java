@@ -56,16 +56,14 @@ class TrustTest {
   }
 
   private static FetchException failure(RemoteReader reader, RemoteRequest request) {
-    return assertThrows(
-        FetchException.class, () -> reader.probe(request, new Cancellation()));
+    return assertThrows(FetchException.class, () -> reader.probe(request, new Cancellation()));
   }
 
   @Test
   void anUnknownIssuerIsNamedWithTheHost() {
     FetchException failure = failure(CERTIFICATES, HOST);
     assertEquals(
-        HOST
-            + " presented a certificate issued by CN=Test authority, which is not trusted here.",
+        HOST + " presented a certificate issued by CN=Test authority, which is not trusted here.",
         failure.getMessage());
     assertTrue(failure.hint().contains("--ca-file"), failure.hint());
     assertEquals("CN=Test authority", failure.facts().get("issuer"));
@@ -86,8 +84,7 @@ class TrustTest {
     TestCertificates expired = TestCertificates.expired(HOST);
     FetchException failure = failure(expired, HOST, expired.caFile());
     assertTrue(
-        failure
-            .getMessage()
+        String.valueOf(failure.getMessage())
             .matches(
                 "The certificate of models\\.example\\.org expired on \\d{4}-\\d\\d-\\d\\d; it was"
                     + " issued by CN=Test authority\\."),
@@ -99,7 +96,9 @@ class TrustTest {
   void aCertificateOfTheFutureIsToldWithItsDay() {
     TestCertificates future = TestCertificates.notYetValid(HOST);
     FetchException failure = failure(future, HOST, future.caFile());
-    assertTrue(failure.getMessage().contains(" is not valid before 2"), failure.getMessage());
+    assertTrue(
+        String.valueOf(failure.getMessage()).contains(" is not valid before 2"),
+        failure.getMessage());
   }
 
   @Test
@@ -147,7 +146,8 @@ class TrustTest {
     Path file = folder.resolve("empty.pem");
     Files.writeString(file, "nothing\n");
     FetchException failure = failure(CERTIFICATES, HOST, file);
-    assertTrue(failure.getMessage().contains(file.toString()), failure.getMessage());
+    assertTrue(
+        String.valueOf(failure.getMessage()).contains(file.toString()), failure.getMessage());
   }
 
   private static void assertTrusted(Trust trust) throws IOException {

@@ -25,7 +25,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A forward proxy on loopback: tunnels by {@code CONNECT}, requests in absolute form, and SOCKS 5,
  * told apart by their first byte. It knows the names it is given and no others, so that what comes
- * through has not been looked up before. Safe from any thread; {@link #close} ends every connection.
+ * through has not been looked up before. Safe from any thread; {@link #close} ends every
+ * connection.
  */
 public final class ForwardProxy implements AutoCloseable {
   private static final int SOCKS5 = 5;
