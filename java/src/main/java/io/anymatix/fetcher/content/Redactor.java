@@ -1,8 +1,14 @@
 package io.anymatix.fetcher.content;
 
+import java.net.URLDecoder;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.util.Comparator;
 import java.util.Locale;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentSkipListSet;
+import java.util.function.Function;
+import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -57,12 +63,57 @@ public final class Redactor {
       Pattern.compile(
           "(?i)\\b(authorization|cookie|set-cookie)\\s*[:=]\\s*[^\\r\\n]+|\\bbearer\\s+\\S+");
 
-  private static final Set<String> LEARNT = ConcurrentHashMap.newKeySet();
+  /** A query pair in any text; the sign before it tells whether it stands in a query. */
+  private static final Pattern PAIR =
+      Pattern.compile("([?&]|(?<![\\w.%-]))([\\w.%-]{2,40})=([^&#\\s\"'<>]+)");
+
+  /** Longer ones first: what begins like a shorter one must not be left with its end. */
+  private static final Set<String> LEARNT =
+      new ConcurrentSkipListSet<>(
+          Comparator.comparing(String::length).reversed().thenComparing(Function.identity()));
 
   private Redactor() {}
 
-  /** Masks {@code secret} in every text from now on. */
+  /** Masks {@code secret} in every text from now on, also as a query spells it. */
   public static void learn(String secret) {
+    remember(secret);
+    try {
+      String plain = URLDecoder.decode(secret, StandardCharsets.UTF_8);
+      remember(plain);
+      remember(URLEncoder.encode(plain, StandardCharsets.UTF_8));
+      remember(URLEncoder.encode(plain, StandardCharsets.UTF_8).replace("+", "%20"));
+    } catch (IllegalArgumentException e) {
+      remember(URLEncoder.encode(secret, StandardCharsets.UTF_8)); // a stray percent sign
+    }
+  }
+
+  /**
+   * Learns what a caller's url brings along: the values of its credential parameters, its user
+   * information and a Mega key. A server may repeat them by themselves.
+   */
+  public static void learnFrom(String url) {
+    Matcher userInfo = USER_INFO.matcher(url);
+    if (userInfo.find()) {
+      String pair = userInfo.group().substring(0, userInfo.group().length() - 1);
+      learn(pair.substring(pair.indexOf(':') + 1));
+    }
+    int fragmentAt = url.indexOf('#');
+    if (fragmentAt >= 0 && isMega(url)) {
+      learn(url.substring(Math.max(fragmentAt, url.lastIndexOf('!')) + 1));
+    }
+    String beforeFragment = fragmentAt < 0 ? url : url.substring(0, fragmentAt);
+    int queryAt = beforeFragment.indexOf('?');
+    if (queryAt >= 0) {
+      for (String pair : beforeFragment.substring(queryAt + 1).split("&", -1)) {
+        int equals = pair.indexOf('=');
+        if (equals >= 0 && isCredentialParameter(pair.substring(0, equals))) {
+          learn(pair.substring(equals + 1));
+        }
+      }
+    }
+  }
+
+  private static void remember(String secret) {
     if (secret.length() >= SHORTEST_LEARNT_SECRET) {
       LEARNT.add(secret);
     }
@@ -82,12 +133,25 @@ public final class Redactor {
     return learntMasked(shown + (isMega(shown) ? megaFragment(fragment) : fragment));
   }
 
-  /** Any text: the urls in it as {@link #url}, header fields with credentials, learnt secrets. */
+  /**
+   * Any text: the urls in it as {@link #url}, query pairs and header fields with credentials,
+   * learnt secrets. A text must be cut to length after this, since half a secret is not recognised.
+   */
   public static String text(String text) {
     Matcher urls = URL.matcher(text);
     String shown = urls.replaceAll(found -> Matcher.quoteReplacement(url(found.group())));
+    shown = PAIR.matcher(shown).replaceAll(Redactor::pair);
     shown = AUTHORIZATION.matcher(shown).replaceAll(MASK);
     return learntMasked(shown);
+  }
+
+  private static String pair(MatchResult pair) {
+    boolean isSecret =
+        pair.group(1).isEmpty()
+            ? isCredentialParameter(pair.group(2))
+            : isSecretParameter(pair.group(2));
+    return Matcher.quoteReplacement(
+        isSecret ? pair.group(1) + pair.group(2) + "=" + MASK : pair.group());
   }
 
   private static String query(String query) {

@@ -312,6 +312,7 @@ public final class Fetcher implements AutoCloseable {
     if (url == null || url.isBlank()) {
       throw new InvalidParamsException("\"url\" is missing or empty.");
     }
+    Redactor.learnFrom(url);
     return url;
   }
 

@@ -170,14 +170,15 @@ public final class ContentCheck {
             .findFirst()
             .orElse("")
             .replaceAll("\\p{Cntrl}|\\ufffd", "");
-    String shown = line.substring(0, Math.min(LONGEST_SHOWN_LINE, line.length()));
+    String safe = Redactor.text(line);
+    String shown = safe.substring(0, Math.min(LONGEST_SHOWN_LINE, safe.length()));
     return FetchException.because(
             FailureKind.NOT_A_MODEL,
             "What came for "
                 + (name.original().isEmpty() ? "this link" : name.original())
                 + " "
                 + fault
-                + (shown.isBlank() ? "." : "; it begins with: " + Redactor.text(shown)))
+                + (shown.isBlank() ? "." : "; it begins with: " + shown))
         .build();
   }
 }

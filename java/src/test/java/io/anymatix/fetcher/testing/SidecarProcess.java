@@ -62,6 +62,7 @@ public final class SidecarProcess implements AutoCloseable {
   private final List<JsonNode> notifications = new ArrayList<>();
   private final List<JsonNode> unmatched = new ArrayList<>();
   private final List<String> strayOutput = new ArrayList<>();
+  private final StringBuilder stdout = new StringBuilder();
   private final StringBuilder stderr = new StringBuilder();
   private long lastId;
   private boolean stdoutEnded;
@@ -296,6 +297,13 @@ public final class SidecarProcess implements AutoCloseable {
     }
   }
 
+  /** Every line that the process has written to its standard output so far. */
+  public String stdout() {
+    synchronized (lock) {
+      return stdout.toString();
+    }
+  }
+
   /** What the process has written to its standard error so far. */
   public String stderr() {
     synchronized (lock) {
@@ -355,6 +363,9 @@ public final class SidecarProcess implements AutoCloseable {
   }
 
   private void receive(String line) {
+    synchronized (lock) {
+      stdout.append(line).append('\n');
+    }
     if (line.isBlank()) {
       return;
     }

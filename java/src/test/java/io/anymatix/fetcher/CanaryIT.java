@@ -1,0 +1,430 @@
+package io.anymatix.fetcher;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.testing.ByteRangeServer;
+import io.anymatix.fetcher.testing.Content;
+import io.anymatix.fetcher.testing.Fault;
+import io.anymatix.fetcher.testing.ForwardProxy;
+import io.anymatix.fetcher.testing.Reply;
+import io.anymatix.fetcher.testing.Request;
+import io.anymatix.fetcher.testing.SidecarProcess;
+import io.anymatix.fetcher.testing.TestCertificates;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * A distinct secret in every place where one can enter, every source with a failure at every step,
+ * servers that repeat what they are sent, the log at its most talkative: and then no secret in
+ * anything that the process has said or written.
+ *
+ * <p>All hosts are one server, reached under their real names.
+ */
+@Timeout(value = 240, unit = TimeUnit.SECONDS)
+class CanaryIT {
+  private static final Map<String, String> SECRETS = new LinkedHashMap<>();
+
+  /** By source, the link whose file is to meet a step; each has at least one secret of its own. */
+  private static final Map<String, UnaryOperator<String>> LINKS = new LinkedHashMap<>();
+
+  static {
+    LINKS.put(
+        "direct",
+        step ->
+            "https://models.example.org/" + step + ".safetensors?access_token=" + secret("url"));
+    LINKS.put(
+        "huggingface",
+        step -> "https://huggingface.co/owner/model/resolve/main/" + step + ".safetensors");
+    LINKS.put(
+        "huggingface with a token",
+        step ->
+            "https://huggingface.co/owner/other/resolve/main/"
+                + step
+                + ".safetensors?token="
+                + secret("huggingfaceUrl"));
+    LINKS.put("civitai", step -> "https://civitai.com/api/download/models/" + number(step));
+    LINKS.put(
+        "civitai with a token",
+        step ->
+            "https://civitai.red/api/download/models/"
+                + number(step)
+                + "?fp=fp16&token="
+                + secret("civitaiUrl"));
+    LINKS.put(
+        "drive",
+        step -> "https://drive.google.com/uc?id=" + step + "&access_token=" + secret("driveUrl"));
+    LINKS.put("mega", step -> "https://mega.nz/file/" + step + "#" + secret("mega"));
+    LINKS.put("mega, old form", step -> "https://mega.nz/#!" + step + "!" + secret("megaOld"));
+  }
+
+  /** What happens to a request, by the word that stands for it in the link. */
+  private static final List<String> STEPS =
+      List.of(
+          "arrives",
+          "cut",
+          "expired",
+          "page",
+          "wrong",
+          "loops",
+          "inner",
+          "userinfo",
+          "malformed",
+          "status400",
+          "status401",
+          "status403",
+          "status404",
+          "status410",
+          "status429",
+          "status500",
+          "resets");
+
+  private static final TestCertificates CERTIFICATES =
+      TestCertificates.forHosts(
+          "models.example.org",
+          "storage.example.org",
+          "huggingface.co",
+          "civitai.com",
+          "civitai.red",
+          "drive.google.com",
+          "drive.usercontent.google.com",
+          "mega.nz",
+          "g.api.mega.co.nz");
+
+  private static final Content MODEL = Content.safetensors(20_261_123, 9000);
+
+  /** If fewer come, the steps behind a site's answer were not met at all. */
+  private static final int LEAST_ARRIVED = 10;
+
+  private static final Duration END_LIMIT = Duration.ofSeconds(10);
+
+  @SuppressWarnings("NullAway.Init") // set before each test
+  @TempDir
+  Path scratch;
+
+  @SuppressWarnings("NullAway.Init") // set before each test
+  private ByteRangeServer server;
+
+  @SuppressWarnings("NullAway.Init") // set before each test
+  private Path models;
+
+  @BeforeEach
+  void start() throws IOException {
+    models = Files.createDirectories(scratch.resolve("models"));
+    server = ByteRangeServer.startTls(CERTIFICATES.serverContext());
+    for (String step : STEPS) {
+      LINKS.values().stream()
+          .map(link -> pathOf(link.apply(step)))
+          .distinct()
+          .forEach(path -> server.answer(path, CanaryIT::answerOfSite));
+      ByteRangeServer.Resource stored =
+          server.serve("storage.example.org", "/" + step + "/m.safetensors", MODEL);
+      if (step.equals("cut")) {
+        stored.with(Fault.closesAfter(1000));
+      } else if (step.equals("expired")) {
+        stored.with(Fault.replies(request -> repeating(403, request)));
+      } else if (step.equals("page")) {
+        stored.with(Fault.replies(request -> repeating(200, request)));
+      } else if (step.equals("resets")) {
+        stored.with(Fault.resetsAtOnce());
+      }
+    }
+    server.answer("/cs", request -> repeating(500, request)); // Mega's interface
+    server.answer("/download", CanaryIT::answerOfSite); // Drive's second host
+  }
+
+  @AfterEach
+  void stop() {
+    server.close();
+  }
+
+  @Test
+  void noSecretIsSeenAgain() throws Exception {
+    SidecarProcess.Launch launch = launch();
+    for (String variable :
+        List.of(
+            "CIVITAI_API_TOKEN", "CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVIT_TOKEN", "HF_TOKEN")) {
+      launch.environment(variable, secret(variable));
+    }
+    try (SidecarProcess sidecar =
+        launch.arguments("--connect-to", ":443:127.0.0.1:" + server.port()).start()) {
+      sidecar.result("initialize", Map.of("modelsDir", models.toString()));
+      // First with the tokens of the environment, then with those that are set while running.
+      assertTrue(meetEveryStep(sidecar, "environment") >= LEAST_ARRIVED);
+      sidecar.result(
+          "setCredentials",
+          Map.of("civitai", secret("setCivitai"), "huggingface", secret("setHuggingface")));
+      meetEveryStep(sidecar, "set");
+      askForAllThatIsKnown(sidecar);
+      assertSecretFree(sidecar);
+    }
+    assertServerSaw("HF_TOKEN", "CIVITAI_API_TOKEN", "setCivitai", "setHuggingface", "url");
+    assertServerSaw("authToken", "authOdd", "signature", "civitaiUrl");
+  }
+
+  @Test
+  void noSecretOfAFileOrOfTheFirstRequestIsSeenAgain() throws Exception {
+    Path home = scratch.resolve("home");
+    Files.createDirectories(home.resolve(".civitai"));
+    Files.writeString(home.resolve(".civitai/config"), secret("civitaiFile") + "\n");
+    Files.createDirectories(scratch.resolve("hf"));
+    Files.writeString(scratch.resolve("hf/token"), secret("huggingfaceFile") + "\n");
+    try (SidecarProcess sidecar =
+        launch()
+            .environment("HF_HOME", scratch.resolve("hf").toString())
+            .arguments("--connect-to", ":443:127.0.0.1:" + server.port())
+            .start()) {
+      sidecar.result("initialize", Map.of("modelsDir", models.toString()));
+      assertTrue(meetEveryStep(sidecar, "files") >= LEAST_ARRIVED);
+      sidecar.result(
+          "initialize",
+          Map.of(
+              "modelsDir",
+              models.toString(),
+              "credentials",
+              Map.of("civitai", secret("initCivitai"), "huggingface", secret("initHuggingface"))));
+      meetEveryStep(sidecar, "initialize");
+      askForAllThatIsKnown(sidecar);
+      assertSecretFree(sidecar);
+    }
+    assertServerSaw("initCivitai", "initHuggingface");
+  }
+
+  @Test
+  void noSecretOfAProxyIsSeenAgain() throws Exception {
+    String right = basic("me:" + secret("proxy"));
+    try (ForwardProxy proxy = ForwardProxy.start().wants(right);
+        ForwardProxy other = ForwardProxy.start().wants(basic("nobody:nothing"))) {
+      LINKS.values().stream()
+          .map(link -> link.apply("arrives").split("/", -1)[2])
+          .forEach(host -> proxy.knows(host, server.port()));
+      proxy.knows("storage.example.org", server.port());
+      for (ForwardProxy each : List.of(proxy, other)) {
+        try (SidecarProcess sidecar =
+            launch()
+                .environment(
+                    "https_proxy", "http://me:" + secret("proxy") + "@127.0.0.1:" + each.port())
+                .environment("HF_TOKEN", secret("HF_TOKEN"))
+                .start()) {
+          sidecar.result("initialize", Map.of("modelsDir", models.toString()));
+          long arrived = meetEveryStep(sidecar, "proxy " + each.port());
+          assertEquals(each == proxy, arrived >= LEAST_ARRIVED, arrived + " files arrived");
+          assertSecretFree(sidecar, right.substring("Basic ".length()));
+        }
+        assertTrue(each.heads().toString().contains(right), "the proxy never saw the password");
+      }
+    }
+    assertServerSaw("HF_TOKEN");
+    assertFalse(
+        server.requests().stream().anyMatch(r -> r.headers().toString().contains(right)),
+        "the proxy's password went on to the server");
+  }
+
+  private SidecarProcess.Launch launch() {
+    return SidecarProcess.launch(scratch.resolve("home"))
+        .environment("SSL_CERT_FILE", CERTIFICATES.caFile().toString())
+        .arguments("--log-level", "trace");
+  }
+
+  /**
+   * Fetches every source's file at every step, and asks all else that takes a link.
+   *
+   * @return how many files arrived
+   */
+  private static long meetEveryStep(SidecarProcess sidecar, String round) throws Exception {
+    List<CompletableFuture<JsonNode>> answers = new ArrayList<>();
+    for (Map.Entry<String, UnaryOperator<String>> link : LINKS.entrySet()) {
+      for (String step : STEPS) {
+        Map<String, Object> params = new LinkedHashMap<>();
+        params.put("url", link.getValue().apply(step));
+        params.put("type", "lora");
+        params.put("progressToken", round + " " + link.getKey() + " " + step);
+        if (step.equals("wrong")) {
+          params.put("sha256", Sha256.ofUtf8(round).hex());
+        }
+        answers.add(sidecar.call("fetch", params));
+      }
+      Map<String, Object> params = new LinkedHashMap<>();
+      params.put("url", link.getValue().apply("arrives"));
+      params.put("type", "vae");
+      params.put("auth", "token=" + secret("authToken") + "&odd=" + secret("authOdd"));
+      answers.add(sidecar.call("fetch", params));
+      params.put("url", link.getValue().apply("status404"));
+      params.put("mirrors", List.of("https://models.example.org/m?token=" + secret("mirror")));
+      answers.add(sidecar.call("fetch", params));
+      answers.add(sidecar.call("enqueue", params));
+      answers.add(sidecar.call("isChanged", params));
+      answers.add(sidecar.call("fetchAll", Map.of("items", List.of(params))));
+      params.keySet().retainAll(List.of("url", "auth"));
+      answers.add(sidecar.call("probe", params));
+      answers.add(sidecar.call("probe", Map.of("items", List.of(params))));
+      params.remove("auth");
+      answers.add(sidecar.call("metadata", params));
+      answers.add(sidecar.call("benchmark", params));
+      answers.add(sidecar.call("delete", params));
+    }
+    for (String url :
+        List.of(
+            "https://me:" + secret("userinfo") + "@models.example.org/m",
+            "ftp://me:" + secret("ftpUserinfo") + "@models.example.org/m",
+            "https://models.example.org:99999/m?token=" + secret("badUrl"),
+            "nonsense?token=" + secret("nonsense"))) {
+      answers.add(sidecar.call("fetch", Map.of("url", url, "type", "lora")));
+    }
+    for (CompletableFuture<JsonNode> answer : answers) {
+      answer.get(100, TimeUnit.SECONDS);
+    }
+    return answers.stream().filter(answer -> answer.join().path("result").has("sha256")).count();
+  }
+
+  private static void askForAllThatIsKnown(SidecarProcess sidecar) throws Exception {
+    for (String method : List.of("rpc.discover", "status", "queue", "history", "list", "verify")) {
+      sidecar.callNow(method, Map.of());
+    }
+  }
+
+  /** What a site answers: a redirect to where the file is, or the step's failure. */
+  private static @Nullable Reply answerOfSite(Request request) {
+    String step =
+        STEPS.stream()
+            .filter(s -> request.target().contains(s) || request.path().endsWith(number(s)))
+            .findFirst()
+            .orElse("status404");
+    if (step.startsWith("status")) {
+      return repeating(Integer.parseInt(step.substring("status".length())), request);
+    }
+    return switch (step) {
+      case "loops" -> Reply.redirect(302, request.target() + "&sig=" + secret("loop"));
+      case "inner" -> Reply.redirect(302, "https://169.254.169.254/?token=" + secret("inner"));
+      case "userinfo" -> Reply.redirect(302, "https://me:" + secret("location") + "@a.example.org");
+      case "malformed" -> Reply.redirect(302, "https://[" + secret("malformed") + "/");
+      default ->
+          Reply.redirect(
+                  302,
+                  "https://storage.example.org/"
+                      + step
+                      + "/m.safetensors?X-Amz-Credential="
+                      + secret("credential")
+                      + "&X-Amz-Security-Token="
+                      + secret("securityToken")
+                      + "&Policy="
+                      + secret("policy")
+                      + "&X-Amz-Signature="
+                      + secret("signature"))
+              .header("Set-Cookie", "session=" + secret("cookie") + "; Secure; HttpOnly");
+    };
+  }
+
+  /** An answer that repeats, wherever there is room, what came with the request. */
+  private static Reply repeating(int status, Request request) {
+    String heard = request.target() + " " + request.headers();
+    String quoted = heard.replace("\\", "").replace("\"", "'");
+    return Reply.status(status)
+        .reason(heard)
+        .retryAfter(Duration.ofHours(1))
+        .header("WWW-Authenticate", "Bearer realm=\"" + quoted + "\"")
+        .header("X-Error-Message", heard.replaceAll("[=&]", " "))
+        .header("ETag", "\"" + quoted + "\"")
+        .header("Content-Disposition", "attachment; filename=\"" + quoted + "\"")
+        .header("Set-Cookie", "session=" + secret("cookie"))
+        .body(
+            "application/json",
+            "{\"error\": \""
+                + quoted
+                + "\", \"message\": \""
+                + quoted.replaceAll("[=&]", " ")
+                + "\"}");
+  }
+
+  private void assertSecretFree(SidecarProcess sidecar, String... more) throws Exception {
+    Map<String, String> places = new LinkedHashMap<>();
+    Path processes = Path.of("/proc", Long.toString(sidecar.pid()));
+    if (Files.isDirectory(processes)) {
+      places.put("process arguments", Files.readString(processes.resolve("cmdline")));
+    }
+    sidecar.closeStdin();
+    assertEquals(0, sidecar.awaitExit(END_LIMIT));
+    assertEquals(List.of(), sidecar.strayOutput());
+    places.put("standard output", sidecar.stdout());
+    places.put("standard error", sidecar.stderr());
+    for (Path root : List.of(models, scratch.resolve("home/state"))) {
+      if (Files.isDirectory(root)) {
+        try (Stream<Path> files = Files.walk(root)) {
+          for (Path file : files.toList()) {
+            places.put("name " + file, file.toString());
+            if (Files.isRegularFile(file)) {
+              places.put("file " + file, Files.readString(file, StandardCharsets.ISO_8859_1));
+            }
+          }
+        }
+      }
+    }
+    List<String> secrets = new ArrayList<>(SECRETS.values());
+    secrets.addAll(List.of(more));
+    places.forEach(
+        (place, text) ->
+            secrets.forEach(
+                secret -> {
+                  int at = text.indexOf(secret);
+                  assertTrue(
+                      at < 0,
+                      () ->
+                          place
+                              + " holds "
+                              + text.substring(
+                                  Math.max(0, at - 300),
+                                  Math.min(text.length(), at + secret.length() + 50)));
+                }));
+  }
+
+  /** A canary that never flew proves nothing. */
+  private void assertServerSaw(String... names) {
+    List<String> heard =
+        server.requests().stream().map(r -> r.target() + " " + r.headers()).toList();
+    for (String name : names) {
+      assertTrue(
+          heard.stream().anyMatch(request -> request.contains(secret(name))),
+          name + " never reached the server it was meant for");
+    }
+  }
+
+  /** The secret of a place: its own, and like nothing else. */
+  private static synchronized String secret(String place) {
+    return SECRETS.computeIfAbsent(
+        place, p -> p + "Canary" + Sha256.ofUtf8("canary " + p).hex().substring(0, 16));
+  }
+
+  private static String number(String step) {
+    return Integer.toString(70_000 + STEPS.indexOf(step));
+  }
+
+  private static String pathOf(String url) {
+    String afterHost = url.substring(url.indexOf('/', "https://".length()));
+    return afterHost.split("[?#]", 2)[0];
+  }
+
+  private static String basic(String pair) {
+    return "Basic " + Base64.getEncoder().encodeToString(pair.getBytes(StandardCharsets.UTF_8));
+  }
+}
