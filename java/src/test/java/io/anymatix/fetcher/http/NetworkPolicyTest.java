@@ -18,6 +18,7 @@ import io.anymatix.fetcher.testing.TestCertificates;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -81,7 +82,7 @@ class NetworkPolicyTest {
     assertRefused(Config.builder(), "https://" + host + "/m.bin");
     assertRefused(Config.builder().allowHttp(true), "http://" + host + ":8080/m.bin");
     Names names = new Names().add(HOST, address);
-    NetworkPolicy policy = new NetworkPolicy(Config.builder().build(), names);
+    NetworkPolicy policy = new NetworkPolicy(Config.builder().build(), Set.of(), names);
     assertThrows(NetworkPolicy.Refusal.class, () -> policy.resolve(HOST, 443));
   }
 
@@ -113,7 +114,7 @@ class NetworkPolicyTest {
     String host = address.indexOf(':') < 0 ? address : "[" + address + "]";
     assertDoesNotThrow(() -> check(Config.builder(), "https://" + host + "/m.bin"));
     NetworkPolicy policy =
-        new NetworkPolicy(Config.builder().build(), new Names().add(HOST, address));
+        new NetworkPolicy(Config.builder().build(), Set.of(), new Names().add(HOST, address));
     assertEquals(
         List.of(InetAddress.getByName(address)),
         policy.resolve(HOST, 443).stream().map(a -> a.getAddress()).toList());
@@ -151,7 +152,7 @@ class NetworkPolicyTest {
       })
   void aNameThatNoPublicHostHasIsRefusedWithoutALookUp(String host) {
     Names names = new Names();
-    NetworkPolicy policy = new NetworkPolicy(Config.builder().build(), names);
+    NetworkPolicy policy = new NetworkPolicy(Config.builder().build(), Set.of(), names);
     HttpUrl url = HttpUrl.parse("https://" + host + "/m.bin");
     FetchException failure = assertThrows(FetchException.class, () -> policy.check(url));
     assertEquals(FailureKind.POLICY, failure.kind());
@@ -161,7 +162,7 @@ class NetworkPolicyTest {
   @Test
   void aNameWithOneInnerAddressAmongPublicOnesIsRefused() {
     Names names = new Names().add(HOST, PUBLIC_IPV4, "127.0.0.1");
-    NetworkPolicy policy = new NetworkPolicy(Config.builder().build(), names);
+    NetworkPolicy policy = new NetworkPolicy(Config.builder().build(), Set.of(), names);
     assertThrows(NetworkPolicy.Refusal.class, () -> policy.resolve(HOST, 443));
   }
 
@@ -176,6 +177,7 @@ class NetworkPolicyTest {
                     .allowPrivateHosts(true)
                     .certificates(List.of(CERTIFICATES.caFile()))
                     .build(),
+                Set.of(),
                 names)) {
       server.serve(HOST, "/m.bin", CONTENT);
       reader.probe(get("https://" + HOST + ":" + server.port() + "/m.bin"), new Cancellation());
@@ -188,12 +190,12 @@ class NetworkPolicyTest {
   void aNameThatTurnsToAnInnerAddressIsNotConnectedTo() {
     // The second connection needs a look-up of its own, which is judged as the first one was.
     Names names = new Names().add(HOST, PUBLIC_IPV4).add(HOST, "127.0.0.1");
-    NetworkPolicy policy = new NetworkPolicy(Config.builder().build(), names);
+    NetworkPolicy policy = new NetworkPolicy(Config.builder().build(), Set.of(), names);
     assertDoesNotThrow(() -> policy.resolve(HOST, 443));
     try (ByteRangeServer server = ByteRangeServer.startTls(CERTIFICATES.serverContext());
         RemoteReader reader =
             new RemoteReader(
-                Config.builder().certificates(List.of(CERTIFICATES.caFile())).build(), names)) {
+                Config.builder().certificates(List.of(CERTIFICATES.caFile())).build(), Set.of(), names)) {
       String url = "https://" + HOST + ":" + server.port() + "/m.bin";
       for (int client = 0; client < 2; client++) {
         FetchException failure =
@@ -227,6 +229,7 @@ class NetworkPolicyTest {
                     .certificates(List.of(CERTIFICATES.caFile()))
                     .connectTo(List.of(HOST + ":443:127.0.0.1:" + server.port()))
                     .build(),
+                Set.of(),
                 names)) {
       server.serve(HOST, "/m.bin", CONTENT).with(Fault.replies(Reply.redirect(302, location)));
       names.add("127.0.0.1", "127.0.0.1");
@@ -273,7 +276,7 @@ class NetworkPolicyTest {
     Config.Builder configs = Config.builder().connectTo(List.of(":443::8443"));
     assertRefused(configs, "https://127.0.0.1/m.bin");
     Names names = new Names().add(HOST, PUBLIC_IPV4).add(HOST, "127.0.0.1");
-    NetworkPolicy policy = new NetworkPolicy(configs.build(), names);
+    NetworkPolicy policy = new NetworkPolicy(configs.build(), Set.of(), names);
     assertEquals(8443, policy.resolve(HOST, 443).get(0).getPort());
     assertThrows(NetworkPolicy.Refusal.class, () -> policy.resolve(HOST, 443));
   }
@@ -313,7 +316,7 @@ class NetworkPolicyTest {
   }
 
   private static void check(Config.Builder configs, String url) {
-    new NetworkPolicy(configs.build(), new Names()).check(HttpUrl.parse(url));
+    new NetworkPolicy(configs.build(), Set.of(), new Names()).check(HttpUrl.parse(url));
   }
 
   private static FetchException assertRefused(Config.Builder configs, String url) {

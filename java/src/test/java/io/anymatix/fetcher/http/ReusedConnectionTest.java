@@ -10,6 +10,7 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Http2RangeServer;
 import io.anymatix.fetcher.testing.TestCertificates;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -45,7 +46,7 @@ class ReusedConnectionTest {
   private static Config config() {
     return Config.builder()
         .allowPrivateHosts(true)
-        .caFile(CERTIFICATES.caFile())
+        .certificates(List.of(CERTIFICATES.caFile()))
         .acceptAnyContent(true)
         .build();
   }

@@ -24,6 +24,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -48,6 +49,7 @@ class ThroughProxyTest {
             .certificates(List.of(CERTIFICATES.caFile()))
             .proxies(ProxyVariables.of(Map.of(variable, value)))
             .build(),
+        Set.of(),
         names);
   }
 
@@ -128,7 +130,7 @@ class ThroughProxyTest {
       String right = "https://me:s3cret%2Fpass@proxy.example.org:" + proxy.port();
       try (RemoteReader reader =
           new RemoteReader(
-              configs.proxies(ProxyVariables.of(Map.of("HTTPS_PROXY", right))).build(), names)) {
+              configs.proxies(ProxyVariables.of(Map.of("HTTPS_PROXY", right))).build(), Set.of(), names)) {
         assertEquals(
             CONTENT.lengthBytes(), probe(reader, "https://" + HOST + "/m.bin").lengthBytes());
         assertEquals(List.of("proxy.example.org"), names.asked());
@@ -136,7 +138,7 @@ class ThroughProxyTest {
       String wrong = right.replace("proxy.example.org", "other.example.org");
       try (RemoteReader reader =
           new RemoteReader(
-              configs.proxies(ProxyVariables.of(Map.of("ALL_PROXY", wrong))).build(), names)) {
+              configs.proxies(ProxyVariables.of(Map.of("ALL_PROXY", wrong))).build(), Set.of(), names)) {
         for (String scheme : List.of("https://", "http://")) {
           FetchException failure = failure(reader, scheme + HOST + "/m.bin");
           assertEquals(FailureKind.TLS, failure.kind());
@@ -300,6 +302,7 @@ class ThroughProxyTest {
                         ProxyVariables.of(
                             Map.of("HTTPS_PROXY", "http://127.0.0.1:" + proxy.port())))
                     .build(),
+                Set.of(),
                 noNames())) {
       server.serve(HOST, "/m.bin", CONTENT);
       probe(reader, "https://" + HOST + "/m.bin");
