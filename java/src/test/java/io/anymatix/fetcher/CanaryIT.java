@@ -318,7 +318,7 @@ class CanaryIT {
       case "loops" -> Reply.redirect(302, request.target() + "&sig=" + secret("loop"));
       case "inner" -> Reply.redirect(302, "https://169.254.169.254/?token=" + secret("inner"));
       case "userinfo" -> Reply.redirect(302, "https://me:" + secret("location") + "@a.example.org");
-      case "malformed" -> Reply.redirect(302, "https://[" + secret("malformed") + "/");
+      case "malformed" -> Reply.redirect(302, "https://[bad/m?sig=" + secret("malformed"));
       default ->
           Reply.redirect(
                   302,

@@ -130,6 +130,7 @@ public final class Redactor {
     if (queryAt >= 0) {
       shown = shown.substring(0, queryAt + 1) + query(shown.substring(queryAt + 1));
     }
+    shown = PAIR.matcher(shown).replaceAll(Redactor::pair); // servers misplace question marks
     return learntMasked(shown + (isMega(shown) ? megaFragment(fragment) : fragment));
   }
 

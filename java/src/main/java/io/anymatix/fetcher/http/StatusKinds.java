@@ -194,7 +194,9 @@ final class StatusKinds {
   }
 
   private static boolean isPlainText(Throwable error) {
-    return String.valueOf(error.getMessage()).contains("unrecognized SSL message");
+    return String.valueOf(error.getMessage())
+        .toLowerCase(Locale.ROOT)
+        .contains("unrecognized ssl message");
   }
 
   private static boolean isTls(Throwable error) {

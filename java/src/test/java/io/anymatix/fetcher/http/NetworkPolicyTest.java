@@ -195,7 +195,9 @@ class NetworkPolicyTest {
     try (ByteRangeServer server = ByteRangeServer.startTls(CERTIFICATES.serverContext());
         RemoteReader reader =
             new RemoteReader(
-                Config.builder().certificates(List.of(CERTIFICATES.caFile())).build(), Set.of(), names)) {
+                Config.builder().certificates(List.of(CERTIFICATES.caFile())).build(),
+                Set.of(),
+                names)) {
       String url = "https://" + HOST + ":" + server.port() + "/m.bin";
       for (int client = 0; client < 2; client++) {
         FetchException failure =

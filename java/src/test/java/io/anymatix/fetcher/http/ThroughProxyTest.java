@@ -130,7 +130,9 @@ class ThroughProxyTest {
       String right = "https://me:s3cret%2Fpass@proxy.example.org:" + proxy.port();
       try (RemoteReader reader =
           new RemoteReader(
-              configs.proxies(ProxyVariables.of(Map.of("HTTPS_PROXY", right))).build(), Set.of(), names)) {
+              configs.proxies(ProxyVariables.of(Map.of("HTTPS_PROXY", right))).build(),
+              Set.of(),
+              names)) {
         assertEquals(
             CONTENT.lengthBytes(), probe(reader, "https://" + HOST + "/m.bin").lengthBytes());
         assertEquals(List.of("proxy.example.org"), names.asked());
@@ -138,7 +140,9 @@ class ThroughProxyTest {
       String wrong = right.replace("proxy.example.org", "other.example.org");
       try (RemoteReader reader =
           new RemoteReader(
-              configs.proxies(ProxyVariables.of(Map.of("ALL_PROXY", wrong))).build(), Set.of(), names)) {
+              configs.proxies(ProxyVariables.of(Map.of("ALL_PROXY", wrong))).build(),
+              Set.of(),
+              names)) {
         for (String scheme : List.of("https://", "http://")) {
           FetchException failure = failure(reader, scheme + HOST + "/m.bin");
           assertEquals(FailureKind.TLS, failure.kind());
