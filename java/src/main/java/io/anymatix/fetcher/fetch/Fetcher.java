@@ -192,8 +192,20 @@ public final class Fetcher implements AutoCloseable {
     return Long.toString(ThreadLocalRandom.current().nextLong(1L << 48, 1L << 52), 36);
   }
 
+  /** The same into a folder in which a model was found, however that is reached. */
+  FetchResult fetchInto(Path folder, FetchRequest request, Download download) {
+    return fetch(
+        order(request, folders, new ModelFolders.Place(folder, List.of(folder), List.of())),
+        download,
+        false);
+  }
+
   private FetchResult fetch(FetchRequest request, Download download, boolean inLine) {
-    Order order = order(request);
+    return fetch(order(request), download, inLine);
+  }
+
+  private FetchResult fetch(Order order, Download download, boolean inLine) {
+    FetchRequest request = order.request();
     Object sameWish = List.of(order.place().target(), request);
     while (true) {
       Shared shared =
@@ -262,9 +274,13 @@ public final class Fetcher implements AutoCloseable {
   }
 
   private Order order(FetchRequest request) {
-    String url = requireUrl(request.url());
+    requireUrl(request.url());
     ModelFolders known = folders;
-    ModelFolders.Place place = known.place(request.type(), request.dir());
+    return order(request, known, known.place(request.type(), request.dir()));
+  }
+
+  private Order order(FetchRequest request, ModelFolders known, ModelFolders.Place place) {
+    String url = requireUrl(request.url());
     Sha256 wanted = Sha256.parse(request.sha256());
     if (wanted == null && request.sha256() != null && !request.sha256().isEmpty()) {
       throw new InvalidParamsException("\"sha256\" is not 64 hexadecimal digits.");
@@ -802,10 +818,7 @@ public final class Fetcher implements AutoCloseable {
    */
   public DeleteResult delete(String url, @Nullable String type, @Nullable String dir) {
     requireUrl(url);
-    boolean anywhere = (type == null || type.isEmpty()) && (dir == null || dir.isEmpty());
-    ModelFolders known = folders;
-    List<Path> searched = anywhere ? known.all() : known.place(type, dir).searched();
-    ModelStore.Deletion deletion = store.delete(url, searched);
+    ModelStore.Deletion deletion = store.delete(url, folders.searched(type, dir));
     return new DeleteResult(
         deletion.deleted().stream().map(Path::toString).toList(),
         deletion.kept().entrySet().stream()
@@ -961,6 +974,21 @@ public final class Fetcher implements AutoCloseable {
           .build();
     }
     return marker;
+  }
+
+  /** The model folders as they are named now. */
+  ModelFolders folders() {
+    return folders;
+  }
+
+  /** What may stand for a type, with the folders that are named now. */
+  public List<String> knownTypes() {
+    return List.copyOf(folders.knownTypes());
+  }
+
+  /** Whether nothing may be requested at the moment. */
+  boolean isOffline() {
+    return options.offline();
   }
 
   /** Downloads that run. */

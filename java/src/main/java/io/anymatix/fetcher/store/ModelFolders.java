@@ -198,6 +198,16 @@ public record ModelFolders(
         .toList();
   }
 
+  /**
+   * The folders that a request without a url is about: those of a type, one folder, or all.
+   *
+   * @throws NotInitializedException if no folder is known at all
+   */
+  public List<Path> searched(@Nullable String type, @Nullable String dir) {
+    boolean anywhere = (type == null || type.isEmpty()) && (dir == null || dir.isEmpty());
+    return anywhere ? all() : place(type, dir).searched();
+  }
+
   /** Whether any folder was named. */
   public boolean isEmpty() {
     return modelsDir == null && folders.isEmpty();
@@ -246,13 +256,15 @@ public record ModelFolders(
     return folders.values().stream().flatMap(List::stream).distinct().toList();
   }
 
-  private Set<String> knownTypes() {
+  /** What {@link #place} takes for a type. */
+  public Set<String> knownTypes() {
     Set<String> types = new TreeSet<>(FOLDER_OF_TYPE.keySet());
     types.addAll(folders.keySet());
     return types;
   }
 
-  private static boolean isInCache(Path folder) {
+  /** Whether a folder belongs to the cache overlay, which is only read. */
+  static boolean isInCache(Path folder) {
     return Optional.ofNullable(System.getenv(CACHE_VARIABLE))
         .filter(cache -> !cache.isBlank())
         .map(cache -> folder.startsWith(Path.of(cache)))

@@ -42,7 +42,13 @@ public final class ModelStore {
 
   /** Suffixes of files that are being written, or that say something about such a file. */
   private static final List<String> WORKING_SUFFIXES =
-      List.of(".part", ".part.complete", ".part.segments", ".part.segments.tmp", ".part.part");
+      List.of(
+          ".part",
+          ".part.complete",
+          ".part.segments",
+          ".part.segments.tmp",
+          ".part.part",
+          Inventory.SET_ASIDE_SUFFIX);
 
   private final SpaceLedger space = new SpaceLedger();
 
@@ -583,7 +589,8 @@ public final class ModelStore {
     }
   }
 
-  private static void link(Path file, Path link) throws IOException {
+  /** Another name for a file, in the same folder: a hard link, else a relative link, else a copy. */
+  static void link(Path file, Path link) throws IOException {
     try {
       Files.createLink(link, file);
     } catch (IOException | UnsupportedOperationException noHardLinks) {

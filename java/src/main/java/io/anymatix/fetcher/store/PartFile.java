@@ -174,6 +174,113 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
+  /** Whether a download of this process, or of another one, holds the part of a final path. */
+  static boolean isHeld(Path finalPath) {
+    Path path = partOf(finalPath);
+    if (!HELD.add(path)) {
+      return true;
+    }
+    try (FileChannel channel = openExisting(path)) {
+      return channel != null && !lock(channel);
+    } catch (IOException e) {
+      return false; // Whoever writes it is not one of us: we could not.
+    } finally {
+      HELD.remove(path);
+    }
+  }
+
+  /**
+   * Removes files that belong to a part, the part itself last, unless a download holds it or any of
+   * them has been written to since.
+   *
+   * @return whether they are gone
+   */
+  static boolean removeUnused(Path finalPath, List<Path> files, Instant since) throws IOException {
+    Path path = partOf(finalPath);
+    if (!HELD.add(path)) {
+      return false;
+    }
+    // Held while it is removed: a download that begins now waits, and then makes a new one.
+    try (FileChannel channel = openExisting(path)) {
+      boolean isFree = channel == null || lock(channel);
+      if (!isFree || Inventory.lastWritten(files).isAfter(since)) {
+        return false;
+      }
+      for (Path file : files) {
+        if (!file.equals(path)) {
+          Files.deleteIfExists(file);
+        }
+      }
+      if (files.contains(path)) {
+        Files.deleteIfExists(path);
+      }
+      return true;
+    } finally {
+      HELD.remove(path);
+    }
+  }
+
+  private static @Nullable FileChannel openExisting(Path path) throws IOException {
+    return Files.isRegularFile(path)
+        ? FileChannel.open(path, StandardOpenOption.READ, StandardOpenOption.WRITE)
+        : null;
+  }
+
+  /**
+   * How much of a part counts, as far as can be told without its source.
+   *
+   * @param receivedBytes null for a part of full length that nothing vouches for: it may have holes
+   * @param totalBytes length of the whole, null if nothing states it
+   * @param holdsSidecar whether the completion note has the text of the sidecar file
+   */
+  record Extent(@Nullable Long receivedBytes, @Nullable Long totalBytes, boolean holdsSidecar) {}
+
+  /** Reads how much of a part counts; {@code statedBytes} is what a sidecar file says of it. */
+  static Extent extentOf(Path finalPath, @Nullable Long statedBytes) {
+    long present = lengthOf(partOf(finalPath));
+    Optional<JsonNode> note = completionNoteOf(finalPath);
+    boolean holdsSidecar = note.filter(json -> json.path("sidecar").isObject()).isPresent();
+    Long completed = note.flatMap(PartFile::noted).orElse(null);
+    if (completed != null && (completed == present || present < 0)) {
+      return new Extent(completed, completed, holdsSidecar);
+    }
+    Optional<Journal.Found> journal = Journal.read(journalOf(finalPath));
+    Long total = journal.map(Journal.Found::lengthBytes).orElse(statedBytes);
+    if (total == null || present < total) {
+      return new Extent(Math.max(0, present), total, holdsSidecar);
+    }
+    Long counted =
+        journal
+            .map(found -> found.trusted().stream().mapToLong(r -> r.end() - r.first()).sum())
+            .orElse(null);
+    return new Extent(counted, total, holdsSidecar);
+  }
+
+  private static long lengthOf(Path file) {
+    try {
+      return Files.size(file);
+    } catch (IOException e) {
+      return -1;
+    }
+  }
+
+  private static Optional<JsonNode> completionNoteOf(Path finalPath) {
+    Path note = completionNote(finalPath);
+    try {
+      return Files.isRegularFile(note)
+          ? PythonJson.read(Files.readAllBytes(note))
+          : Optional.empty();
+    } catch (IOException e) {
+      return Optional.empty();
+    }
+  }
+
+  private static Optional<Long> noted(JsonNode completionNote) {
+    return Optional.of(completionNote.path("size"))
+        .filter(JsonNode::isIntegralNumber)
+        .map(JsonNode::asLong);
+  }
+
   static Path partOf(Path finalPath) {
     return note(finalPath, ".part");
   }
@@ -277,7 +384,7 @@ public final class PartFile implements AutoCloseable {
     }
     boolean hashKnown = identity.sha256() != null;
     if (present == lengthBytes) {
-      if (completedSize().filter(size -> size == lengthBytes).isPresent()) {
+      if (completionNoteOf(finalPath).flatMap(PartFile::noted).equals(Optional.of(lengthBytes))) {
         return List.of(new CoveredRange(0, lengthBytes));
       }
       if (found.isPresent()) {
@@ -504,17 +611,6 @@ public final class PartFile implements AutoCloseable {
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
     }
-  }
-
-  private Optional<Long> completedSize() throws IOException {
-    Path note = completionNote(finalPath);
-    if (!Files.isRegularFile(note)) {
-      return Optional.empty();
-    }
-    return PythonJson.read(Files.readAllBytes(note))
-        .map(json -> json.path("size"))
-        .filter(JsonNode::isIntegralNumber)
-        .map(JsonNode::asLong);
   }
 
   private void closeJournal() throws IOException {

@@ -243,6 +243,28 @@ public final class Sidecar {
     return Sha256.parse(text("sha256"));
   }
 
+  /**
+   * The hash that the file should have, as far as this sidecar file knows: the measured one, else
+   * what the source said of it. What a catalogue said of some file is no evidence (store contract
+   * 2.5 and 4.4).
+   */
+  @Nullable Sha256 expectedSha256() {
+    Optional<Sha256> proven = provenSha256();
+    if (proven.isPresent()) {
+      return proven.get();
+    }
+    boolean claimedBySource = json.path("verification").asText().equals("size");
+    return sourceSha256() == null && claimedBySource ? claimedSha256() : sourceSha256();
+  }
+
+  /**
+   * Whether this may have been written before the model: other versions do so, and note a hash or
+   * how they proved it when they are done (store contract 2.3).
+   */
+  boolean mayPrecedeModel() {
+    return !json.has("sha256") && !json.has("verification");
+  }
+
   /** {@code remote_sha256}, or null. */
   @Nullable Sha256 sourceSha256() {
     return Sha256.parse(text("remote_sha256"));

@@ -157,7 +157,8 @@ final class StorageFailures {
     return (bytes + MEGABYTE - 1) / MEGABYTE;
   }
 
-  private static String reason(IOException error) {
+  /** What the system says, in a few words. */
+  static String reason(IOException error) {
     if (error instanceof NoSuchFileException) {
       return "the folder is gone";
     }
