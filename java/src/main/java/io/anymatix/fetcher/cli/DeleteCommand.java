@@ -1,13 +1,10 @@
 package io.anymatix.fetcher.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.fetch.Fetcher;
 import java.io.PrintWriter;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -26,21 +23,10 @@ final class DeleteCommand implements Callable<Integer> {
 
   @Spec CommandSpec spec;
   @Mixin OwnerOptions options;
+  @Mixin PlaceOptions place;
 
   @Parameters(arity = "1..*", paramLabel = "URL", description = "whose files to remove")
   List<String> urls;
-
-  @Option(
-      names = {"--dir", "-d"},
-      paramLabel = "D",
-      description = "folder to look in; default: all model folders, else this folder")
-  @Nullable Path dir;
-
-  @Option(
-      names = {"--type", "-t"},
-      paramLabel = "T",
-      description = "only folders of this type")
-  @Nullable String type;
 
   @Option(names = "--json", description = "print JSON, one result a line")
   boolean json;
@@ -53,19 +39,9 @@ final class DeleteCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    Config config = options.toConfig(spec.commandLine(), true);
-    boolean noRoots = config.modelsDir() == null && config.folders().isEmpty();
-    Path folder = null;
-    if (dir != null || noRoots) {
-      folder = (dir == null ? Path.of("") : dir).toAbsolutePath().normalize();
-    }
-    try (Fetcher fetcher = new Fetcher(config)) {
-      if (folder != null) {
-        fetcher.setRoots(new Fetcher.RootsRequest(folder.toString(), null, null));
-      }
+    try (Fetcher fetcher = place.open(options, spec.commandLine())) {
       for (String url : urls) {
-        Fetcher.DeleteResult result =
-            fetcher.delete(url, type, folder == null ? null : folder.toString());
+        Fetcher.DeleteResult result = fetcher.delete(url, place.type, place.dir());
         if (json) {
           out.println(JSON.writeValueAsString(result));
         } else {

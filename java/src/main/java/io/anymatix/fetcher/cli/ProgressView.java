@@ -65,11 +65,17 @@ final class ProgressView implements AutoCloseable {
 
   /** Says how a download ended. */
   synchronized void completed(FetchResult result) {
+    ended(ProgressLine.ended(result));
+  }
+
+  /** Puts a last line in the place of the bar; none if it is empty. */
+  synchronized void ended(String line) {
     ended = true;
-    if (silent) {
-      return;
+    if (!silent) {
+      err.print(terminal ? "\r\u001b[K" : "");
+      err.print(line.isEmpty() ? "" : line + System.lineSeparator());
+      err.flush();
     }
-    err.println((terminal ? "\r\u001b[K" : "") + ProgressLine.ended(result));
   }
 
   @Override

@@ -91,6 +91,11 @@ final class Screen implements AutoCloseable {
     return columns > 0 ? columns : PLAIN_COLUMNS;
   }
 
+  /** Characters that a line of a table may have: as many as it needs, where nothing wraps. */
+  int lineColumns() {
+    return terminal == null ? Integer.MAX_VALUE : columns();
+  }
+
   /** Whether block characters can be shown. */
   boolean unicode() {
     return unicode;

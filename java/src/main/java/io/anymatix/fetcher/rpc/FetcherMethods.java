@@ -11,6 +11,7 @@ import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Fetcher;
 import java.time.Duration;
+import io.anymatix.fetcher.fetch.StoreKeeper;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -27,6 +28,7 @@ public final class FetcherMethods implements RpcMethods, AutoCloseable {
 
   private final Fetcher fetcher;
   private final DownloadQueue queue;
+  private final StoreKeeper storeKeeper;
   private final String version;
   private final long startNanos = System.nanoTime();
 
@@ -37,6 +39,7 @@ public final class FetcherMethods implements RpcMethods, AutoCloseable {
   public FetcherMethods(Fetcher fetcher, String version) {
     this.fetcher = fetcher;
     this.queue = new DownloadQueue(fetcher);
+    this.storeKeeper = new StoreKeeper(fetcher);
     this.version = version;
   }
 
@@ -208,6 +211,26 @@ public final class FetcherMethods implements RpcMethods, AutoCloseable {
   }
 
   @Override
+  public StoreKeeper.Listing list(StoreParams params) {
+    return storeKeeper.list(params.type(), params.dir());
+  }
+
+  @Override
+  public StoreKeeper.VerifyResult verify(VerifyParams params, Call call) {
+    Download download = new Download();
+    call.onCancel(download::cancel);
+    call.reportProgress(download::snapshot);
+    boolean repair = Boolean.TRUE.equals(params.repair());
+    return storeKeeper.verify(params.type(), params.dir(), repair, download);
+  }
+
+  @Override
+  public StoreKeeper.GcResult gc(GcParams params) {
+    boolean dryRun = !Boolean.FALSE.equals(params.dryRun());
+    return storeKeeper.gc(params.type(), params.dir(), dryRun, params.olderThanDays());
+  }
+
+  @Override
   public Fetcher.CredentialsHeld setCredentials(CredentialsParams params) {
     Secret civitai = params.civitai();
     Secret huggingface = params.huggingface();
@@ -252,7 +275,8 @@ public final class FetcherMethods implements RpcMethods, AutoCloseable {
 
   @Override
   public ObjectNode discover() {
-    return OpenRpc.document(RpcMethods.class, SERVER_NAME, version);
+    return OpenRpc.document(
+        RpcMethods.class, SERVER_NAME, version, Map.of("type", fetcher.knownTypes()));
   }
 
   /** Stops the queue, which goes on with the next process. Before the fetcher is closed. */

@@ -16,21 +16,26 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Describes a contract as an OpenRPC 1.3.2 document, from its signatures and annotations alone: it
- * can neither be out of date nor hold a secret.
+ * Describes a contract as an OpenRPC 1.3.2 document, from its signatures, its annotations and the
+ * names of model types: it can neither be out of date nor hold a secret.
  */
 final class OpenRpc {
   private static final String OPENRPC_VERSION = "1.3.2";
 
   private OpenRpc() {}
 
-  /** The document for a contract whose methods carry {@link RpcMethod}. */
-  static ObjectNode document(Class<?> contract, String title, String version) {
+  /**
+   * The document for a contract whose methods carry {@link RpcMethod}.
+   *
+   * @param examples values that params of these names take, where the contract does not say
+   */
+  static ObjectNode document(
+      Class<?> contract, String title, String version, Map<String, List<String>> examples) {
     ObjectNode document = object().put("openrpc", OPENRPC_VERSION);
     document.putObject("info").put("title", title).put("version", version);
     ArrayNode methods = document.putArray("methods");
     for (Dispatcher.Operation operation : Dispatcher.operations(contract).values()) {
-      methods.add(method(operation));
+      methods.add(method(operation, examples));
     }
     ObjectNode components = document.putObject("components");
     ObjectNode errors = components.putObject("errors");
@@ -42,7 +47,8 @@ final class OpenRpc {
     return document;
   }
 
-  private static ObjectNode method(Dispatcher.Operation operation) {
+  private static ObjectNode method(
+      Dispatcher.Operation operation, Map<String, List<String>> examples) {
     RpcMethod description = operation.description();
     ObjectNode method =
         object()
@@ -54,8 +60,12 @@ final class OpenRpc {
     if (operation.paramsType() != null) {
       for (RecordComponent component : operation.paramsType().getRecordComponents()) {
         String name = component.getName();
+        ObjectNode schema = schema(component.getAnnotatedType());
+        if (examples.containsKey(name)) {
+          examples.get(name).forEach(schema.withArray("examples")::add);
+        }
         params.add(
-            descriptor(name, schema(component.getAnnotatedType()))
+            descriptor(name, schema)
                 .put("required", required.contains(name) || !isNullable(component)));
       }
     }

@@ -18,6 +18,7 @@ import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.fetch.History;
+import io.anymatix.fetcher.fetch.StoreKeeper;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
@@ -132,6 +133,25 @@ public interface RpcMethods {
       required = "url",
       errors = {INVALID_PARAMS, INVALID_REQUEST, FETCH_FAILED})
   Fetcher.DeleteResult delete(DeleteParams params);
+
+  /** What the store holds. */
+  @RpcMethod(
+      summary = "Lists models, how they were proven, who refers to them, and unfinished downloads.",
+      errors = {INVALID_PARAMS, INVALID_REQUEST, FETCH_FAILED})
+  StoreKeeper.Listing list(StoreParams params);
+
+  /** Whether what is stored is what it was. */
+  @RpcMethod(
+      summary = "Hashes stored models, reports what is corrupt, and fetches it again if asked to.",
+      progress = true,
+      errors = {INVALID_PARAMS, INVALID_REQUEST, FETCH_FAILED, REQUEST_CANCELLED})
+  StoreKeeper.VerifyResult verify(VerifyParams params, Call call);
+
+  /** Removes what nobody needs any more. */
+  @RpcMethod(
+      summary = "Removes old parts and orphaned sidecar files, never a model; at first only tells.",
+      errors = {INVALID_PARAMS, INVALID_REQUEST, FETCH_FAILED})
+  StoreKeeper.GcResult gc(GcParams params);
 
   /** Holds or clears access tokens, in memory only. */
   @RpcMethod(
@@ -346,6 +366,28 @@ public interface RpcMethods {
 
   /** Which file; as in {@code fetch}. */
   record DeleteParams(String url, @Nullable String type, @Nullable String dir) {}
+
+  /** Which folders: those of a type, one folder, or all. */
+  record StoreParams(@Nullable String type, @Nullable String dir) {}
+
+  /**
+   * What to check.
+   *
+   * @param repair whether to fetch again what is corrupt or missing
+   */
+  record VerifyParams(@Nullable String type, @Nullable String dir, @Nullable Boolean repair) {}
+
+  /**
+   * What to clear.
+   *
+   * @param dryRun whether only to tell, which is so unless it is false
+   * @param olderThanDays parts that were written to within this many days stay; 7
+   */
+  record GcParams(
+      @Nullable String type,
+      @Nullable String dir,
+      @Nullable Boolean dryRun,
+      @Nullable Integer olderThanDays) {}
 
   /** Tokens to hold; an absent one stays as it is. */
   record CredentialsParams(@Nullable Secret civitai, @Nullable Secret huggingface) {}

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -69,7 +70,7 @@ public final class Litter {
     } else if (part.unfinished()) {
       keep(shown, "the next fetch of its url finishes it");
     } else if (part.lastWritten().isAfter(since)) {
-      keep(shown, "it was written to on " + part.lastWritten());
+      keep(shown, "it was written to on " + part.lastWritten().truncatedTo(ChronoUnit.SECONDS));
     } else {
       List<Item> files = new ArrayList<>();
       for (Path file : part.files()) {
