@@ -62,6 +62,7 @@ public final class Cli implements Runnable {
             .addSubcommand(new ListCommand(out))
             .addSubcommand(new VerifyCommand(out, err))
             .addSubcommand(new GcCommand(out))
+            .addSubcommand(new BenchmarkCommand(out, err))
             .addSubcommand(new ConsoleCommand(stdin, out, err))
             .addSubcommand(new DemoCommand(out))
             .setOut(out)

@@ -68,6 +68,13 @@ final class ProgressView implements AutoCloseable {
     ended(ProgressLine.ended(result));
   }
 
+  /** Shows a line that stays, above the bar. */
+  synchronized void remark(String line) {
+    if (!silent) {
+      err.println((terminal ? "\r\u001b[K" : "") + line);
+    }
+  }
+
   /** Puts a last line in the place of the bar; none if it is empty. */
   synchronized void ended(String line) {
     ended = true;

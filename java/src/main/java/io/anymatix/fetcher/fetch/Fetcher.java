@@ -49,6 +49,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -727,11 +728,7 @@ public final class Fetcher implements AutoCloseable {
     if (auth != null) {
       learnSecrets(auth);
     }
-    if (options.offline()) {
-      throw FetchException.because(FailureKind.OFFLINE, "Offline: no server can be asked.")
-          .url(Redactor.url(url))
-          .build();
-    }
+    requireOnline(url);
     Work work = new Work(true);
     RemoteFile remote =
         RetryPolicy.run(
@@ -770,15 +767,41 @@ public final class Fetcher implements AutoCloseable {
     if (key.contentHash().isPresent()) {
       return List.of();
     }
+    requireOnline(url);
+    Work work = new Work(true);
+    download.shows(work);
+    return sources.expand(
+        url, key.effective().text(), auth, work.counters::waiting, download.cancellation());
+  }
+
+  /**
+   * Measures a url over one connection and over several. Leaves no file.
+   *
+   * @param connections how many to try; null for one, four, and what a fetch would use
+   * @param seconds how long to measure each, at most; null is 10
+   * @param each hears of each measurement as it ends
+   * @throws InvalidParamsException for a number out of range
+   * @throws FetchException if the url can not be fetched
+   * @throws CancelledException after {@link Download#cancel}
+   */
+  public BenchmarkResult benchmark(
+      String url,
+      @Nullable List<Integer> connections,
+      @Nullable Double seconds,
+      Download download,
+      Consumer<BenchmarkResult.Run> each) {
+    requireUrl(url);
+    requireOnline(url);
+    return new Benchmark(config, credentials, throttle, executor, folders)
+        .run(url, connections, seconds, options.maxConnections(), download, each);
+  }
+
+  private void requireOnline(String url) {
     if (options.offline()) {
       throw FetchException.because(FailureKind.OFFLINE, "Offline: no server can be asked.")
           .url(Redactor.url(url))
           .build();
     }
-    Work work = new Work(true);
-    download.shows(work);
-    return sources.expand(
-        url, key.effective().text(), auth, work.counters::waiting, download.cancellation());
   }
 
   /**

@@ -196,6 +196,9 @@ final class Dispatcher {
     if (type == Boolean.class || type == boolean.class) {
       return "true or false";
     }
+    if (type == Double.class || type == double.class) {
+      return "a number" + range;
+    }
     if (Number.class.isAssignableFrom(type) || type.isPrimitive()) {
       return "an integer" + range;
     }

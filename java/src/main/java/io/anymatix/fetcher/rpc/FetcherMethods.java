@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.fetch.Batch;
+import io.anymatix.fetcher.fetch.BenchmarkResult;
 import io.anymatix.fetcher.fetch.Download;
 import io.anymatix.fetcher.fetch.DownloadQueue;
 import io.anymatix.fetcher.fetch.FetchRequest;
@@ -228,6 +229,15 @@ public final class FetcherMethods implements RpcMethods, AutoCloseable {
   public StoreKeeper.GcResult gc(GcParams params) {
     boolean dryRun = !Boolean.FALSE.equals(params.dryRun());
     return storeKeeper.gc(params.type(), params.dir(), dryRun, params.olderThanDays());
+  }
+
+  @Override
+  public BenchmarkResult benchmark(BenchmarkParams params, Call call) {
+    Download download = new Download();
+    call.onCancel(download::cancel);
+    call.reportProgress(download::snapshot);
+    return fetcher.benchmark(
+        params.url(), params.connections(), params.seconds(), download, run -> {});
   }
 
   @Override

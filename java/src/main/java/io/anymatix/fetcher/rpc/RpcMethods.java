@@ -14,6 +14,7 @@ import com.fasterxml.jackson.databind.deser.std.StdDeserializer;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.googlecode.jsonrpc4j.JsonRpcMethod;
 import io.anymatix.fetcher.fetch.DownloadQueue;
+import io.anymatix.fetcher.fetch.BenchmarkResult;
 import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Fetcher;
@@ -152,6 +153,14 @@ public interface RpcMethods {
       summary = "Removes old parts and orphaned sidecar files, never a model; at first only tells.",
       errors = {INVALID_PARAMS, INVALID_REQUEST, FETCH_FAILED})
   StoreKeeper.GcResult gc(GcParams params);
+
+  /** What several connections win at a url. */
+  @RpcMethod(
+      summary = "Measures one connection against several at a url; leaves no file.",
+      required = "url",
+      progress = true,
+      errors = {INVALID_PARAMS, FETCH_FAILED, REQUEST_CANCELLED})
+  BenchmarkResult benchmark(BenchmarkParams params, Call call);
 
   /** Holds or clears access tokens, in memory only. */
   @RpcMethod(
@@ -388,6 +397,15 @@ public interface RpcMethods {
       @Nullable String dir,
       @Nullable Boolean dryRun,
       @Nullable Integer olderThanDays) {}
+
+  /**
+   * What to measure.
+   *
+   * @param connections how many to try
+   * @param seconds how long to measure each, at most
+   */
+  record BenchmarkParams(
+      String url, @Nullable List<Integer> connections, @Nullable Double seconds) {}
 
   /** Tokens to hold; an absent one stays as it is. */
   record CredentialsParams(@Nullable Secret civitai, @Nullable Secret huggingface) {}
