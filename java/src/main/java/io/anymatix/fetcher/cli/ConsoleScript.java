@@ -22,7 +22,7 @@ final class ConsoleScript implements ConsoleSession.Output {
   private final PrintWriter out;
   private final PrintWriter err;
 
-  /** When a token's progress was last shown; guarded by this. */
+  /** When a request's progress was last shown; guarded by this. */
   private final Map<String, Long> shownNanos = new HashMap<>();
 
   ConsoleScript(PrintWriter out, PrintWriter err) {
@@ -68,16 +68,16 @@ final class ConsoleScript implements ConsoleSession.Output {
   }
 
   @Override
-  public synchronized void progress(String token, @Nullable Progress progress) {
+  public synchronized void progress(String label, @Nullable Progress progress) {
     if (progress == null) {
-      shownNanos.remove(token);
+      shownNanos.remove(label);
       return;
     }
     long now = System.nanoTime();
-    Long last = shownNanos.get(token);
+    Long last = shownNanos.get(label);
     if (last == null || now - last >= PROGRESS_INTERVAL_NANOS) {
-      shownNanos.put(token, now);
-      err.println(token + " " + ProgressLine.of(progress, PROGRESS_COLUMNS, false));
+      shownNanos.put(label, now);
+      err.println(label + " " + ProgressLine.of(progress, PROGRESS_COLUMNS, false));
       err.flush();
     }
   }

@@ -9,8 +9,14 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.anymatix.fetcher.content.Redactor;
+import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.fetch.Progress;
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -34,6 +40,9 @@ final class ConsoleSession implements AutoCloseable {
   private static final ObjectMapper JSON =
       new ObjectMapper().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
+  /** An id that nobody types. */
+  private static final long DISCOVERY_ID = -1_000_001;
+
   private static final long DISCOVERY_PATIENCE_SECONDS = 10;
 
   /** Where a session shows things. Called by several threads, and safe for that. */
@@ -44,21 +53,28 @@ final class ConsoleSession implements AutoCloseable {
     /** A line that is no answer: part of the log, or of the trace. */
     void remark(String line);
 
-    /** Where a request is; null when it has ended. */
-    void progress(String token, @Nullable Progress progress);
+    /** Where the request of this label is; null when it has ended. */
+    void progress(String label, @Nullable Progress progress);
 
     /** The text in a style, where there are colours. */
     String styled(Screen.Style style, String text);
   }
 
-  private final List<String> command;
+  private final List<String> ownCommand;
   private final Output output;
   private final boolean json;
   private final AtomicLong lastId = new AtomicLong();
   private final Set<JsonNode> running = ConcurrentHashMap.newKeySet();
   private final Map<String, String> labels = new ConcurrentHashMap<>();
+  private final Transcript transcript = new Transcript();
+  private List<String> command;
   private volatile boolean tracing;
+
+  private volatile @Nullable Replay replay;
   private volatile boolean closing;
+
+  /** New folders have new types, which can be completed. */
+  private volatile boolean outdated;
 
   /** The running child has been told to end, and is not to be asked anything more. */
   private volatile boolean leaving;
@@ -74,6 +90,7 @@ final class ConsoleSession implements AutoCloseable {
    * @param json show answers as raw JSON, and nothing else
    */
   ConsoleSession(List<String> command, Output output, boolean json) {
+    this.ownCommand = command;
     this.command = command;
     this.output = output;
     this.json = json;
@@ -81,7 +98,18 @@ final class ConsoleSession implements AutoCloseable {
 
   /** What can be completed. */
   MethodCatalog catalog() {
+    ServeClient current = client;
+    if (current != null && current.isAlive() && !leaving) {
+      refresh(current);
+    }
     return catalog;
+  }
+
+  private void refresh(ServeClient current) {
+    if (outdated) {
+      outdated = false;
+      discover(current);
+    }
   }
 
   /** Starts the sidecar process now, so that its methods can be completed in the first line. */
@@ -110,6 +138,7 @@ final class ConsoleSession implements AutoCloseable {
   private ServeClient start() throws IOException {
     ServeClient current = client;
     if (current != null && current.isAlive() && !leaving) {
+      refresh(current);
       return current;
     }
     if (current != null) {
@@ -122,22 +151,35 @@ final class ConsoleSession implements AutoCloseable {
       remark("Another sidecar process was started; what initialize had said is to be said again.");
     }
     restarted = true;
-    boolean traced = tracing;
-    tracing = false;
+    discover(started);
+    return started;
+  }
+
+  /** Asks what can be completed; a sidecar process need not say. */
+  private void discover(ServeClient started) {
     try {
       catalog =
           MethodCatalog.of(
               started
-                  .call(0, "rpc.discover", JSON.createObjectNode())
+                  .call(DISCOVERY_ID, "rpc.discover", JSON.createObjectNode())
                   .get(DISCOVERY_PATIENCE_SECONDS, TimeUnit.SECONDS));
     } catch (ExecutionException | TimeoutException e) {
       catalog = MethodCatalog.BASIC; // It need not describe itself.
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-    } finally {
-      tracing = traced;
     }
-    return started;
+  }
+
+  /** Whether a line belongs to what the console asks for itself: nobody wants to see that. */
+  private static boolean isDiscovery(String line) {
+    if (!line.contains("rpc.discover") && !line.contains("openrpc")) {
+      return false;
+    }
+    try {
+      return JSON.readTree(line).path("id").asText().equals(Long.toString(DISCOVERY_ID));
+    } catch (JsonProcessingException e) {
+      return false;
+    }
   }
 
   /**
@@ -150,6 +192,9 @@ final class ConsoleSession implements AutoCloseable {
     if (text.isEmpty() || text.startsWith("#")) {
       return CompletableFuture.completedFuture(true);
     }
+    if (replay != null) {
+      return mistake("A replay is running; Ctrl-C ends it.");
+    }
     try {
       String[] words = text.split("\\s+", 3);
       switch (words[0]) {
@@ -157,6 +202,15 @@ final class ConsoleSession implements AutoCloseable {
           start();
           output.show(words.length > 1 ? help(words[1]) : help());
           return CompletableFuture.completedFuture(true);
+        }
+        case "save" -> {
+          return CompletableFuture.completedFuture(save(rest(words)));
+        }
+        case "replay" -> {
+          return replay(words);
+        }
+        case "attach" -> {
+          return CompletableFuture.completedFuture(attach(rest(words)));
         }
         case "trace" -> {
           return CompletableFuture.completedFuture(trace(words.length > 1 ? words[1] : ""));
@@ -174,8 +228,13 @@ final class ConsoleSession implements AutoCloseable {
     }
   }
 
-  /** Asks for the cancellation of all running requests, and returns how many there are. */
+  /** Asks for the cancellation of all that runs, and returns how many requests that is. */
   int cancelRunning() {
+    Replay replaying = replay;
+    if (replaying != null) {
+      replaying.cancel();
+      return 1;
+    }
     ServeClient current = client;
     List<JsonNode> ids = List.copyOf(running);
     if (current != null) {
@@ -202,6 +261,130 @@ final class ConsoleSession implements AutoCloseable {
     return true;
   }
 
+  private static String rest(String[] words) {
+    return String.join(" ", List.of(words).subList(1, words.length));
+  }
+
+  private boolean save(String file) {
+    if (file.isEmpty()) {
+      showMistake("save wants the name of a new file.");
+      return false;
+    }
+    try {
+      remark("Saved " + transcript.save(Path.of(file)) + " steps to " + file + ".");
+      return true;
+    } catch (FileAlreadyExistsException e) {
+      showMistake("There is a file " + file + " already.");
+    } catch (IOException | InvalidPathException e) {
+      showMistake(file + " can not be written: " + e.getMessage());
+    }
+    return false;
+  }
+
+  private boolean attach(String words) throws IOException {
+    ServeClient former = client;
+    if (former != null) {
+      former.close();
+    }
+    client = null;
+    restarted = false;
+    command = words.isEmpty() ? ownCommand : List.of(words.split("\\s+"));
+    start();
+    remark("Attached to " + (words.isEmpty() ? "a process of this program" : words) + ".");
+    return true;
+  }
+
+  private CompletableFuture<Boolean> replay(String[] words) throws IOException {
+    if (words.length < 2) {
+      return mistake("replay wants a file that save has written.");
+    }
+    List<Transcript.Step> steps;
+    try {
+      steps = Transcript.load(Path.of(words[1]));
+    } catch (NoSuchFileException e) {
+      return mistake("There is no file " + words[1] + ".");
+    } catch (IOException e) {
+      return mistake(words[1] + " can not be read: " + e.getMessage());
+    }
+    Path models =
+        words.length > 2
+            ? Path.of(words[2]).toAbsolutePath().normalize()
+            : Files.createTempDirectory("console-replay").toRealPath();
+    ServeClient child = start();
+    Replay running = new Replay(child::sendLine);
+    replay = running;
+    return CompletableFuture.supplyAsync(
+        () -> {
+          try {
+            return replay(running, steps, models);
+          } finally {
+            replay = null;
+            if (words.length == 2) {
+              discard(models);
+            }
+          }
+        });
+  }
+
+  private void discard(Path models) {
+    try {
+      Demo.remove(models);
+    } catch (IOException e) {
+      remark(models + " could not be removed: " + e.getMessage());
+    }
+  }
+
+  private boolean replay(Replay running, List<Transcript.Step> steps, Path models) {
+    int different = 0;
+    try {
+      for (Transcript.Step step : steps) {
+        Replay.Outcome outcome = running.run(step, models);
+        different += outcome.isAsRecorded() ? 0 : 1;
+        showStep(outcome);
+      }
+    } catch (CancelledException e) {
+      showMistake("The replay was ended.");
+      return false;
+    } catch (IOException e) {
+      showMistake("The sidecar process takes nothing any more.");
+      return false;
+    }
+    showReplayed(steps.size(), different);
+    return different == 0;
+  }
+
+  private void showStep(Replay.Outcome outcome) {
+    if (json) {
+      if (!outcome.isAsRecorded()) {
+        ObjectNode told = JSON.createObjectNode().put("line", outcome.step().lineNumber());
+        outcome.differences().forEach(told.putArray("differences")::add);
+        output.show(told.toString());
+      }
+      return;
+    }
+    String title = "line " + outcome.step().lineNumber() + ": " + outcome.what();
+    if (outcome.isAsRecorded()) {
+      remark(title);
+    } else {
+      output.show(
+          output.styled(Screen.Style.BAD, title + " is not as recorded")
+              + "\n  "
+              + String.join("\n  ", outcome.differences()));
+    }
+  }
+
+  private void showReplayed(int steps, int different) {
+    if (json) {
+      ObjectNode told = JSON.createObjectNode();
+      told.putObject("replayed").put("steps", steps).put("different", different);
+      output.show(told.toString());
+    } else if (different == 0) {
+      output.show(output.styled(Screen.Style.GOOD, steps + " steps, all as recorded."));
+    } else {
+      output.show(output.styled(Screen.Style.BAD, different + " of " + steps + " steps differ."));
+    }
+  }
+
   private CompletableFuture<Boolean> request(String text) throws IOException {
     boolean raw = text.startsWith("{") || text.startsWith("[");
     JsonNode typed = raw ? JSON.readTree(text) : null;
@@ -224,7 +407,9 @@ final class ConsoleSession implements AutoCloseable {
     return answer.handle(
         (response, failure) -> {
           running.removeAll(ids);
-          leaving |= method.equals("shutdown") && response != null && response.has("result");
+          boolean succeeded = response != null && response.has("result");
+          leaving |= method.equals("shutdown") && succeeded;
+          outdated |= method.equals("initialize") && succeeded;
           double seconds = (System.nanoTime() - startNanos) / 1e9;
           return ended(label(id), method, seconds, response, failure);
         });
@@ -301,7 +486,7 @@ final class ConsoleSession implements AutoCloseable {
         .forEach(
             token -> {
               labels.remove(token);
-              output.progress(token, null);
+              output.progress(label.strip(), null);
             });
     if (failure != null || response == null) {
       if (!closing) {
@@ -377,7 +562,8 @@ final class ConsoleSession implements AutoCloseable {
     text.append("  initialize modelsDir=/path/to/models\n");
     text.append(
         "  {\"method\": \"status\"}          any message in JSON; jsonrpc and id are added\n");
-    text.append("A value is JSON, or text; quote it if it has spaces. Tab completes names.\n");
+    text.append("A value is JSON, or text; quote it if it has spaces. Tab completes names, types\n");
+    text.append("and folders. In a script, a line that ends in & is not waited for.\n");
     text.append("Ctrl-C cancels running requests, and quits when there is none.\n\nMethods:");
     catalog.methods().forEach((name, method) -> text.append(row(name, method.summary())));
     text.append("\nCommands of the console:");
@@ -395,10 +581,18 @@ final class ConsoleSession implements AutoCloseable {
     if (method == null) {
       return MethodCatalog.OWN_COMMANDS.getOrDefault(name, "There is no method " + name + ".");
     }
-    return output.styled(Screen.Style.NAME, name)
-        + " "
-        + String.join(" ", method.params().stream().map(param -> param + "=…").toList())
-        + (method.summary().isEmpty() ? "" : "\n  " + method.summary());
+    StringBuilder text = new StringBuilder(output.styled(Screen.Style.NAME, name));
+    method.params().forEach(param -> text.append(' ').append(param).append("=…"));
+    text.append(method.summary().isEmpty() ? "" : "\n  " + method.summary());
+    method
+        .values()
+        .forEach(
+            (param, values) -> {
+              if (!values.isEmpty()) {
+                text.append("\n  ").append(param).append(": ").append(String.join(", ", values));
+              }
+            });
+    return text.toString();
   }
 
   private CompletableFuture<Boolean> mistake(String sentence) {
@@ -422,9 +616,12 @@ final class ConsoleSession implements AutoCloseable {
 
   /** What the sidecar process says unasked. */
   private final class Child implements ServeClient.Listener {
+    /** Whether the line at hand belongs to a replay; of the one thread that reads lines. */
+    private boolean replayed;
+
     @Override
     public void notification(String method, JsonNode params) {
-      if (json) {
+      if (json || replayed) {
         return;
       }
       if (!method.equals("$/progress")) {
@@ -434,8 +631,9 @@ final class ConsoleSession implements AutoCloseable {
       String token = params.path("token").asText();
       try {
         Progress progress = JSON.treeToValue(params.path("value"), Progress.class);
-        if (labels.containsKey(token) && progress.phase() != null) {
-          output.progress(token, progress);
+        String label = labels.get(token);
+        if (label != null && progress.phase() != null) {
+          output.progress(label.strip(), progress);
         }
       } catch (JsonProcessingException | IllegalArgumentException e) {
         output.show(output.styled(Screen.Style.NAME, method) + "\n" + pretty(params));
@@ -444,16 +642,35 @@ final class ConsoleSession implements AutoCloseable {
 
     @Override
     public void unmatched(String line) {
+      if (replayed) {
+        return;
+      }
       output.show(json ? line : "unasked: " + Redactor.text(line));
     }
 
     @Override
     public void sent(String line) {
+      if (isDiscovery(line)) {
+        return;
+      }
+      if (replay == null) {
+        transcript.sent(line);
+      }
       trace("--> ", line);
     }
 
     @Override
     public void received(String line) {
+      if (isDiscovery(line)) {
+        return;
+      }
+      Replay running = replay;
+      replayed = running != null;
+      if (running != null) {
+        running.received(line);
+      } else {
+        transcript.received(line);
+      }
       trace("<-- ", line);
     }
 

@@ -37,7 +37,7 @@ final class ConsoleTerminal implements ConsoleSession.Output {
   private volatile MethodCatalog catalog = MethodCatalog.BASIC;
   private final LineReader reader;
 
-  /** By token; guarded by this. */
+  /** By label; guarded by this. */
   private final Map<String, String> progressLines = new LinkedHashMap<>();
 
   private long plainProgressNanos = System.nanoTime() - PLAIN_PROGRESS_NANOS;
@@ -58,7 +58,7 @@ final class ConsoleTerminal implements ConsoleSession.Output {
     Completer completer =
         (lineReader, line, candidates) -> {
           for (String word : catalog.candidates(line.words().subList(0, line.wordIndex() + 1))) {
-            boolean whole = !word.endsWith("=");
+            boolean whole = !word.endsWith("=") && !word.endsWith("/");
             candidates.add(new Candidate(word, word, null, null, null, null, whole));
           }
         };
@@ -139,15 +139,15 @@ final class ConsoleTerminal implements ConsoleSession.Output {
   }
 
   @Override
-  public synchronized void progress(String token, @Nullable Progress progress) {
+  public synchronized void progress(String label, @Nullable Progress progress) {
     if (progress == null) {
-      if (progressLines.remove(token) == null) {
+      if (progressLines.remove(label) == null) {
         return;
       }
     } else {
       String line =
-          token + " " + ProgressLine.of(progress, columns() - token.length() - 2, unicode);
-      progressLines.put(token, line);
+          label + " " + ProgressLine.of(progress, columns() - label.length() - 2, unicode);
+      progressLines.put(label, line);
     }
     if (status != null) {
       status.update(progressLines.values().stream().map(AttributedString::new).toList());

@@ -83,6 +83,6 @@ final class ProgressLine {
   }
 
   private static String cut(StringBuilder line, int columns) {
-    return line.length() <= columns ? line.toString() : line.substring(0, Math.max(0, columns));
+    return line.substring(0, Math.max(0, Math.min(columns, line.length()))).stripTrailing();
   }
 }

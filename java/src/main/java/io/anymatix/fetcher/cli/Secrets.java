@@ -13,7 +13,7 @@ import java.util.regex.Pattern;
 
 /** Finds secrets in what is typed at the console and in protocol messages. */
 final class Secrets {
-  private static final String MASK = "<redacted>";
+  static final String MASK = "<redacted>";
 
   /** Members whose texts are secrets, in lower case. */
   private static final Set<String> MEMBERS =

@@ -171,15 +171,29 @@ final class ServeClient implements AutoCloseable {
     String line = message.toString();
     listener.sent(line);
     try {
-      synchronized (writeLock) {
-        stdin.write((line + "\n").getBytes(StandardCharsets.UTF_8));
-        stdin.flush();
-      }
+      write(line);
     } catch (IOException e) {
       // The end of its output, which follows, fails what is pending.
       return ids.isEmpty() ? CompletableFuture.failedFuture(e) : answer;
     }
     return answer;
+  }
+
+  /**
+   * Writes a line as it is, whatever it is; what it is answered with is told as unasked.
+   *
+   * @throws IOException if the child takes nothing any more
+   */
+  void sendLine(String line) throws IOException {
+    listener.sent(line);
+    write(line);
+  }
+
+  private void write(String line) throws IOException {
+    synchronized (writeLock) {
+      stdin.write((line + "\n").getBytes(StandardCharsets.UTF_8));
+      stdin.flush();
+    }
   }
 
   /** Asks for the cancellation of a running request, which then is answered with an error. */

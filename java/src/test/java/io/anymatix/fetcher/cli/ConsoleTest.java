@@ -8,6 +8,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.Content;
+import io.anymatix.fetcher.testing.ExampleServer;
+import io.anymatix.fetcher.testing.Gate;
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -52,7 +54,7 @@ class ConsoleTest {
     }
     assertTrue(out.toString().contains("[1] fetch"), text());
     assertTrue(out.toString().contains("\"outcome\" : \"downloaded\""), text());
-    assertTrue(err.toString().contains("console-1 "), "a fetch tells its progress: " + text());
+    assertTrue(err.toString().contains("[1] "), "a fetch tells its progress: " + text());
     assertEquals(1, files(folder.resolve("models"), ".safetensors"));
   }
 
@@ -146,6 +148,93 @@ class ConsoleTest {
           "only the description has it");
       assertEquals(List.of("on", "off"), catalog.candidates(List.of("trace", "")));
     }
+  }
+
+  @Test
+  void valuesAreCompletedFromTheDescriptionAndTheDisk() throws Exception {
+    Files.createDirectories(folder.resolve("models/loras"));
+    Files.writeString(folder.resolve("models/file.txt"), "");
+    ConsoleScript output = new ConsoleScript(new PrintWriter(out), new PrintWriter(err));
+    try (ConsoleSession session = new ConsoleSession(serve(), output, false)) {
+      session.prepare();
+      MethodCatalog catalog = session.catalog();
+      assertTrue(catalog.candidates(List.of("fetch", "type=")).contains("type=checkpoint"));
+      assertFalse(catalog.candidates(List.of("fetch", "type=")).contains("type=mine"));
+      assertEquals(
+          List.of("repair=true", "repair=false"),
+          catalog.candidates(List.of("verify", "repair=")));
+      String models = folder.resolve("models").toString().replace('\\', '/');
+      assertEquals(
+          List.of("dir=" + models + "/loras/"),
+          catalog.candidates(List.of("list", "dir=" + models + "/lo")));
+      assertEquals(
+          List.of(models + "/file.txt", models + "/loras/"),
+          catalog.candidates(List.of("replay", models + "/")));
+
+      session.execute("initialize folders={\"mine\":[\"" + models + "/mine\"]}").join();
+      assertTrue(session.catalog().candidates(List.of("list", "type=")).contains("type=mine"));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"initialize", "fetch", "errors", "batch", "cancel"})
+  void theConsoleReplaysTheRecordedExamples(String name) throws Exception {
+    Gate gate = new Gate();
+    try (ByteRangeServer server = ExampleServer.start(gate)) {
+      List<String> serve =
+          ServeClient.ownCommand(
+              List.of(
+                  "--allow-http", "--allow-private-hosts", "--connect-to=" + server.connectTo()));
+      assertTrue(script(serve, false, "replay examples/rpc/" + name + ".jsonl"), text());
+      assertTrue(out.toString().contains("all as recorded"), text());
+      gate.open();
+    }
+  }
+
+  @Test
+  void aSavedConversationIsReplayedAndItsSecretsAreNot() throws Exception {
+    Path saved = folder.resolve("saved.jsonl");
+    assertTrue(
+        script(
+            false,
+            "status",
+            "setCredentials civitai=c1v1ta1s3cr3t",
+            "isChanged http://host/m?token=urls3cr3t type=lora",
+            "save " + saved,
+            "replay " + saved),
+        text());
+    String text = Files.readString(saved);
+    assertFalse(text.contains("s3cr3t"), text);
+    assertTrue(text.contains("\"uptimeMillis\":\"<number>\""), text);
+    assertTrue(out.toString().contains("6 steps, all as recorded."), text());
+    assertFalse(out.toString().contains("unasked"), text());
+
+    assertFalse(script(false, "save " + saved), "a file is not overwritten: " + text());
+    Files.writeString(saved, text.replace("\"fingerprint\":null", "\"fingerprint\":\"x\""));
+    assertFalse(script(false, "replay " + saved), text());
+    assertTrue(out.toString().contains("/result/fingerprint is null"), text());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"save", "replay", "replay no-such-file", "replay pom.xml", "save /no/such/dir/x"})
+  void aTranscriptThatCanNotBeIsToldAbout(String line) throws Exception {
+    assertFalse(script(false, line, "ping"), text());
+    assertTrue(out.toString().contains("error: "), text());
+    assertTrue(out.toString().strip().endsWith("\"pong\""), text());
+  }
+
+  @Test
+  void attachGoesOnWithAnotherProcess() throws Exception {
+    String other = String.join(" ", ServeClient.ownCommand(List.of("--offline")));
+    assertTrue(
+        script(true, "setOptions offline=false", "attach " + other, "setOptions", "attach", "setOptions"),
+        text());
+    List<String> lines = out.toString().lines().toList();
+    assertEquals(3, lines.size(), text());
+    assertTrue(JSON.readTree(lines.get(1)).at("/result/offline").asBoolean(), text());
+    assertFalse(JSON.readTree(lines.get(2)).at("/result/offline").asBoolean(), text());
+    assertFalse(script(false, "attach /no/such/command"), text());
   }
 
   @Test

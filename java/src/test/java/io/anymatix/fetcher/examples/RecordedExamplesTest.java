@@ -8,8 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.Main;
 import io.anymatix.fetcher.testing.ByteRangeServer;
-import io.anymatix.fetcher.testing.Content;
-import io.anymatix.fetcher.testing.Fault;
+import io.anymatix.fetcher.testing.ExampleServer;
 import io.anymatix.fetcher.testing.Gate;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -53,14 +52,7 @@ class RecordedExamplesTest {
   @BeforeEach
   void startServerAndProcess(@TempDir Path folder) throws IOException {
     home = folder;
-    server = ByteRangeServer.start();
-    server.serve("/tiny.safetensors", Content.safetensors(1, 4 * Content.KIB));
-    server.serve("/plain.safetensors", Content.safetensors(2, 16 * Content.KIB));
-    server.serve("/large.safetensors", Content.safetensors(3, 8 * Content.MIB)).entityTag("\"3\"");
-    server.serve("/page.safetensors", Content.text("<!DOCTYPE html><title>Sign in</title>"));
-    server
-        .serve("/slow.safetensors", Content.safetensors(4, 8 * Content.MIB))
-        .when(request -> true, Fault.freezesAfter(1, gate));
+    server = ExampleServer.start(gate);
     Path java = Path.of(System.getProperty("java.home"), "bin", "java");
     ProcessBuilder builder =
         new ProcessBuilder(
