@@ -177,7 +177,7 @@ class ConsoleTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"initialize", "fetch", "errors", "batch", "cancel"})
+  @ValueSource(strings = {"initialize", "fetch", "store", "errors", "batch", "cancel"})
   void theConsoleReplaysTheRecordedExamples(String name) throws Exception {
     Gate gate = new Gate();
     try (ByteRangeServer server = ExampleServer.start(gate)) {

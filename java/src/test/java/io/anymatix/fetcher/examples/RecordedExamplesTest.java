@@ -83,7 +83,7 @@ class RecordedExamplesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"initialize", "fetch", "errors", "batch", "cancel", "queue"})
+  @ValueSource(strings = {"initialize", "fetch", "store", "errors", "batch", "cancel", "queue"})
   void theProcessAnswersAsRecorded(String name) throws Exception {
     Path models = Files.createDirectories(home.resolve("models")).toRealPath();
     String textInJson = JSON.writeValueAsString(models.toString());
