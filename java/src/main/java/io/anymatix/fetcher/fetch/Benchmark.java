@@ -13,7 +13,6 @@ import io.anymatix.fetcher.fetch.FetchResult.Strategy;
 import io.anymatix.fetcher.fetch.Progress.Phase;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RetryPolicy;
-import io.anymatix.fetcher.source.Credentials;
 import io.anymatix.fetcher.source.Sources;
 import io.anymatix.fetcher.store.ModelFileName;
 import io.anymatix.fetcher.store.ModelFolders;
@@ -31,10 +30,12 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -57,21 +58,30 @@ final class Benchmark {
 
   private static final Duration NO_PATIENCE = Duration.ZERO;
 
-  private final Config config;
-  private final Credentials credentials;
+  private final Supplier<RemoteReader> readers;
+  private final Function<RemoteReader, Sources> sources;
+  private final ModelStore store;
   private final Throttle throttle;
-  private final ExecutorService executor;
-  private final ModelStore store = new ModelStore();
+  private final Executor executor;
   private final Path folder;
 
+  /**
+   * Prepares to measure.
+   *
+   * @param readers makes a reader without connections
+   * @param sources the sources that read with one
+   * @param executor runs workers; must never queue
+   */
   Benchmark(
-      Config config,
-      Credentials credentials,
+      Supplier<RemoteReader> readers,
+      Function<RemoteReader, Sources> sources,
+      ModelStore store,
       Throttle throttle,
-      ExecutorService executor,
+      Executor executor,
       ModelFolders folders) {
-    this.config = config;
-    this.credentials = credentials;
+    this.readers = readers;
+    this.sources = sources;
+    this.store = store;
     this.throttle = throttle;
     this.executor = executor;
     this.folder = scratchFolder(folders);
@@ -152,7 +162,7 @@ final class Benchmark {
   /** What can be measured: what the server does not offer, a fetch would not use. */
   private List<Plan> plans(String url, Set<Integer> counts, Download download) {
     RemoteFile remote;
-    try (RemoteReader reader = new RemoteReader(config)) {
+    try (RemoteReader reader = readers.get()) {
       remote = resolve(reader, url, download.cancellation());
     }
     Long length = remote.lengthBytes();
@@ -173,9 +183,9 @@ final class Benchmark {
   }
 
   private RemoteFile resolve(RemoteReader reader, String url, Cancellation cancellation) {
-    Sources sources = new Sources(reader, credentials);
+    Sources own = sources.apply(reader);
     return RetryPolicy.run(
-        () -> sources.resolve(url, url, null, cancellation), cancellation, (reason, until) -> {});
+        () -> own.resolve(url, url, null, cancellation), cancellation, (reason, until) -> {});
   }
 
   private BenchmarkResult.Run measure(String url, Plan plan, double seconds, Download download) {
@@ -188,7 +198,7 @@ final class Benchmark {
     Sha256 token = Sha256.ofUtf8(UUID.randomUUID().toString());
     ModelFileName name = ModelFileName.ofUntrusted("benchmark", token);
     ModelFolders.Place place = new ModelFolders.Place(folder, List.of(folder), List.of());
-    try (RemoteReader reader = new RemoteReader(config);
+    try (RemoteReader reader = readers.get();
         PartFile part = store.openPart(name, place, NO_PATIENCE, cut, until -> {})) {
       try {
         return transfer(reader, url, plan, seconds, part, work, cut);

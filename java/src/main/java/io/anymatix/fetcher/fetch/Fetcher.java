@@ -119,10 +119,10 @@ public final class Fetcher implements AutoCloseable {
   public Fetcher(Config config, Map<String, String> environment) {
     this.config = config;
     this.hub = HubSettings.of(environment);
-    this.reader = new RemoteReader(config, Set.of(hub.endpoint()));
+    this.reader = newReader();
     this.history = new History(config.home());
     this.credentials = new Credentials(environment, hub);
-    this.sources = new Sources(reader, credentials, hub);
+    this.sources = sources(reader);
     this.folders = new ModelFolders(config.modelsDir(), config.folders(), List.of());
     this.options =
         new Options(
@@ -131,6 +131,14 @@ public final class Fetcher implements AutoCloseable {
             DEFAULT_PARALLEL_FILES,
             config.offline());
     throttle.limit(config.maxBytesPerSecond());
+  }
+
+  private RemoteReader newReader() {
+    return new RemoteReader(config, Set.of(hub.endpoint()));
+  }
+
+  private Sources sources(RemoteReader reader) {
+    return new Sources(reader, credentials, hub);
   }
 
   private static Thread thread(Runnable task) {
@@ -792,7 +800,7 @@ public final class Fetcher implements AutoCloseable {
       Consumer<BenchmarkResult.Run> each) {
     requireUrl(url);
     requireOnline(url);
-    return new Benchmark(config, credentials, throttle, executor, folders)
+    return new Benchmark(this::newReader, this::sources, store, throttle, executor, folders)
         .run(url, connections, seconds, options.maxConnections(), download, each);
   }
 
