@@ -73,7 +73,11 @@ final class BenchmarkCommand implements Callable<Integer> {
     try (ProgressView view = ProgressView.start(err, download::snapshot, json)) {
       BenchmarkResult result =
           fetcher.benchmark(
-              url, counts, seconds, download, run -> view.remark(connections(run) + ": " + rate(run)));
+              url,
+              counts,
+              seconds,
+              download,
+              run -> view.remark(connections(run) + ": " + rate(run)));
       view.ended("");
       return result;
     }
@@ -106,7 +110,9 @@ final class BenchmarkCommand implements Callable<Integer> {
         result.speedup() == null
             ? "There is nothing to compare: the file is short, or the server knows no ranges."
             : String.format(
-                Locale.ROOT, "Several connections are %.2f times as fast as one.", result.speedup()));
+                Locale.ROOT,
+                "Several connections are %.2f times as fast as one.",
+                result.speedup()));
   }
 
   private static String connections(BenchmarkResult.Run run) {

@@ -562,7 +562,8 @@ final class ConsoleSession implements AutoCloseable {
     text.append("  initialize modelsDir=/path/to/models\n");
     text.append(
         "  {\"method\": \"status\"}          any message in JSON; jsonrpc and id are added\n");
-    text.append("A value is JSON, or text; quote it if it has spaces. Tab completes names, types\n");
+    text.append(
+        "A value is JSON, or text; quote it if it has spaces. Tab completes names, types\n");
     text.append("and folders. In a script, a line that ends in & is not waited for.\n");
     text.append("Ctrl-C cancels running requests, and quits when there is none.\n\nMethods:");
     catalog.methods().forEach((name, method) -> text.append(row(name, method.summary())));

@@ -75,7 +75,11 @@ final class GcCommand implements Callable<Integer> {
     String verb = result.dryRun() ? "would remove" : "removed";
     Table table = new Table(Column.TEXT, Column.NUMBER, Column.FLEXIBLE, Column.TEXT);
     for (GcResult.Removed file : result.removed()) {
-      table.row(verb, Table.bytes(file.bytes()), ListCommand.shortened(screen, file.path()), file.reason());
+      table.row(
+          verb,
+          Table.bytes(file.bytes()),
+          ListCommand.shortened(screen, file.path()),
+          file.reason());
     }
     table.lines(screen.lineColumns(), screen.unicode()).forEach(screen::line);
     for (GcResult.Kept kept : result.kept()) {

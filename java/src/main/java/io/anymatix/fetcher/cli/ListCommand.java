@@ -67,7 +67,10 @@ final class ListCommand implements Callable<Integer> {
               folder(model.path()),
               f -> new Table(Column.NUMBER, Column.TEXT, Column.FLEXIBLE, Column.FLEXIBLE))
           .row(
-              "  " + Table.bytes(model.fileSize()), proof(model), name(screen, model.path()), from(model));
+              "  " + Table.bytes(model.fileSize()),
+              proof(model),
+              name(screen, model.path()),
+              from(model));
     }
     byFolder.forEach((folder, table) -> section(screen, folder, table));
 
@@ -96,8 +99,7 @@ final class ListCommand implements Callable<Integer> {
     section(screen, "Sidecar files that can not be read", broken);
 
     int count = listing.models().size();
-    screen.line(
-        (count == 1 ? "1 model, " : count + " models, ") + Table.bytes(listing.bytes()));
+    screen.line((count == 1 ? "1 model, " : count + " models, ") + Table.bytes(listing.bytes()));
   }
 
   private static void section(Screen screen, String title, Table table) {
@@ -110,7 +112,8 @@ final class ListCommand implements Callable<Integer> {
 
   private static Table files(Screen screen, List<StoreKeeper.FileEntry> files) {
     Table table = new Table(Column.NUMBER, Column.FLEXIBLE);
-    files.forEach(file -> table.row("  " + Table.bytes(file.fileSize()), shortened(screen, file.path())));
+    files.forEach(
+        file -> table.row("  " + Table.bytes(file.fileSize()), shortened(screen, file.path())));
     return table;
   }
 

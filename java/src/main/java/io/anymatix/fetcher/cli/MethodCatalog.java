@@ -76,7 +76,8 @@ record MethodCatalog(Map<String, Method> methods) {
         values.put(name, values(param.path("schema")));
       }
       methods.put(
-          method.path("name").asText(), new Method(method.path("summary").asText(), params, values));
+          method.path("name").asText(),
+          new Method(method.path("summary").asText(), params, values));
     }
     return methods.isEmpty() ? BASIC : new MethodCatalog(methods);
   }

@@ -70,7 +70,8 @@ final class VerifyCommand implements Callable<Integer> {
   private void show(VerifyResult result, Screen screen) {
     for (CorruptEntry entry : result.corrupt()) {
       boolean repaired = entry.repaired();
-      String verdict = repaired ? "repaired" : entry.problem().equals("missing") ? "MISSING" : "BAD";
+      String verdict =
+          repaired ? "repaired" : entry.problem().equals("missing") ? "MISSING" : "BAD";
       screen.line(screen.styled(repaired ? Style.GOOD : Style.BAD, verdict) + "  " + entry.path());
       screen.line("  " + entry.message());
       if (!entry.referrers().isEmpty() && entry.referrers().get(0).url() != null) {
@@ -82,7 +83,8 @@ final class VerifyCommand implements Callable<Integer> {
     }
     result
         .unproven()
-        .forEach(entry -> screen.line("no hash is known of " + entry.path() + ": " + entry.sha256()));
+        .forEach(
+            entry -> screen.line("no hash is known of " + entry.path() + ": " + entry.sha256()));
     long bad = result.corrupt().stream().filter(entry -> !entry.repaired()).count();
     long repaired = result.corrupt().size() - bad;
     screen.line(

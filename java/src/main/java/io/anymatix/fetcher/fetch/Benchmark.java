@@ -144,7 +144,9 @@ final class Benchmark {
   private static Set<Integer> counts(@Nullable List<Integer> asked, int defaultConnections) {
     Set<Integer> counts =
         new TreeSet<>(
-            asked != null ? asked : List.of(1, Math.min(4, defaultConnections), defaultConnections));
+            asked != null
+                ? asked
+                : List.of(1, Math.min(4, defaultConnections), defaultConnections));
     for (int count : counts) {
       if (count < 1 || count > MOST_CONNECTIONS) {
         throw new InvalidParamsException(
@@ -165,9 +167,8 @@ final class Benchmark {
     try (RemoteReader reader = readers.get()) {
       remote = resolve(reader, url, download.cancellation());
     }
-    Long length = remote.lengthBytes();
-    boolean isParallel =
-        remote.rangesProven() && length != null && length >= Config.PARALLEL_MINIMUM_BYTES;
+    long length = remote.lengthBytes() == null ? 0 : remote.lengthBytes();
+    boolean isParallel = remote.rangesProven() && length >= Config.PARALLEL_MINIMUM_BYTES;
     long most = isParallel ? length / BYTES_PER_CONNECTION : 1;
     boolean offersHttp2 = remote.httpVersion().equals("HTTP/2");
     List<Plan> plans = new ArrayList<>();

@@ -57,11 +57,13 @@ public final class Inventory {
           "(.+?)(?:\\.part(?:\\.part|\\.complete|\\.segments(?:\\.tmp)?|\\.segment_\\d+)?"
               + "|\\.segment_\\d+)");
 
-  private static final Pattern NOTE_NAME = Pattern.compile("\\.part\\.(complete|segments(\\.tmp)?)$");
+  private static final Pattern NOTE_NAME =
+      Pattern.compile("\\.part\\.(complete|segments(\\.tmp)?)$");
 
   /** What {@link AtomicFile} writes before it renames. */
   private static final Pattern TEMPORARY_NAME =
-      Pattern.compile("(?:[0-9a-f]{64}\\.json|.+\\.part\\.(?:segments|complete))\\.[0-9a-z]+\\.tmp");
+      Pattern.compile(
+          "(?:[0-9a-f]{64}\\.json|.+\\.part\\.(?:segments|complete))\\.[0-9a-z]+\\.tmp");
 
   private final List<Model> models = new ArrayList<>();
   private final List<Missing> missing = new ArrayList<>();
@@ -278,8 +280,7 @@ public final class Inventory {
         BasicFileAttributes attributes = Files.readAttributes(file, BasicFileAttributes.class);
         if (attributes.isRegularFile()) {
           Object key = attributes.fileKey();
-          models.add(
-              new Model(file, attributes.size(), key == null ? file : key, said, readOnly));
+          models.add(new Model(file, attributes.size(), key == null ? file : key, said, readOnly));
           return;
         }
       } catch (IOException e) {

@@ -589,7 +589,9 @@ public final class ModelStore {
     }
   }
 
-  /** Another name for a file, in the same folder: a hard link, else a relative link, else a copy. */
+  /**
+   * Another name for a file, in the same folder: a hard link, else a relative link, else a copy.
+   */
   static void link(Path file, Path link) throws IOException {
     try {
       Files.createLink(link, file);

@@ -37,7 +37,8 @@ public final class SetAside {
       List<Path> links = new ArrayList<>();
       for (Referrer referrer : referrers) {
         for (String name : referrer.linkedNames()) {
-          Path link = path.getParent() == null ? null : Sidecar.child(path.getParent(), name).orElse(null);
+          Path link =
+              path.getParent() == null ? null : Sidecar.child(path.getParent(), name).orElse(null);
           if (link != null && Files.exists(link) && Files.isSameFile(link, path)) {
             plainNames.add(name);
             links.add(link);

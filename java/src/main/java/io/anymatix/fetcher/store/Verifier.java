@@ -147,7 +147,8 @@ public final class Verifier {
                   !isForbidden,
                   !isForbidden && !model.readOnly())));
     }
-    boolean isProven = model.referrers().stream().anyMatch(r -> measured.equals(r.expectedSha256()));
+    boolean isProven =
+        model.referrers().stream().anyMatch(r -> measured.equals(r.expectedSha256()));
     return new Verdict(measured, isProven, wrongHash(model, measured, isProven));
   }
 
@@ -162,13 +163,7 @@ public final class Verifier {
             .formatted(
                 model.path().getFileName(), model.lengthBytes(), wronged.get(0).statedBytes());
     return new Finding(
-        Problem.LENGTH,
-        model.path(),
-        message,
-        wronged,
-        null,
-        true,
-        allSay && !model.readOnly());
+        Problem.LENGTH, model.path(), message, wronged, null, true, allSay && !model.readOnly());
   }
 
   private static Optional<Finding> wrongHash(Model model, Sha256 measured, boolean isProven) {

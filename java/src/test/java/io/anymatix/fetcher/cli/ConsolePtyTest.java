@@ -100,7 +100,8 @@ class ConsolePtyTest {
       String url =
           server
               .serve("/m.safetensors", Content.safetensors(1, 8 * Content.MIB))
-              .when(request -> !"bytes=0-0".equals(request.header("Range")),
+              .when(
+                  request -> !"bytes=0-0".equals(request.header("Range")),
                   Fault.freezesAfter(500_000, gate))
               .url();
       type("fetch " + url + " type=lora" + ENTER);
@@ -137,8 +138,7 @@ class ConsolePtyTest {
   void aBarGrowsWhileTheFileComesAndAnswersAreShownAboveThePrompt() throws Exception {
     try (ByteRangeServer server = ByteRangeServer.start()) {
       server.limitRate(4 * Content.MIB);
-      String url =
-          server.serve("/m.safetensors", Content.safetensors(2, 8 * Content.MIB)).url();
+      String url = server.serve("/m.safetensors", Content.safetensors(2, 8 * Content.MIB)).url();
       type("fetch " + url + " type=lora" + ENTER);
       await("█");
       type("ping" + ENTER);

@@ -161,8 +161,7 @@ class ConsoleTest {
       assertTrue(catalog.candidates(List.of("fetch", "type=")).contains("type=checkpoint"));
       assertFalse(catalog.candidates(List.of("fetch", "type=")).contains("type=mine"));
       assertEquals(
-          List.of("repair=true", "repair=false"),
-          catalog.candidates(List.of("verify", "repair=")));
+          List.of("repair=true", "repair=false"), catalog.candidates(List.of("verify", "repair=")));
       String models = folder.resolve("models").toString().replace('\\', '/');
       assertEquals(
           List.of("dir=" + models + "/loras/"),
@@ -228,7 +227,13 @@ class ConsoleTest {
   void attachGoesOnWithAnotherProcess() throws Exception {
     String other = String.join(" ", ServeClient.ownCommand(List.of("--offline")));
     assertTrue(
-        script(true, "setOptions offline=false", "attach " + other, "setOptions", "attach", "setOptions"),
+        script(
+            true,
+            "setOptions offline=false",
+            "attach " + other,
+            "setOptions",
+            "attach",
+            "setOptions"),
         text());
     List<String> lines = out.toString().lines().toList();
     assertEquals(3, lines.size(), text());

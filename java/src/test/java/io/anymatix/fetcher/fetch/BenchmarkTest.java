@@ -61,8 +61,7 @@ class BenchmarkTest {
     String url = server.serve("/m.bin", Content.random(1, 64 * MIB)).url();
     try (Fetcher fetcher = new Fetcher(config().build())) {
       List<BenchmarkResult.Run> heard = new ArrayList<>();
-      BenchmarkResult result =
-          fetcher.benchmark(url, List.of(8), 1.0, new Download(), heard::add);
+      BenchmarkResult result = fetcher.benchmark(url, List.of(8), 1.0, new Download(), heard::add);
       assertEquals(
           List.of(Strategy.SINGLE, Strategy.PARALLEL),
           result.runs().stream().map(r -> r.strategy()).toList());

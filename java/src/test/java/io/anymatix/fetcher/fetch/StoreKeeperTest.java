@@ -90,8 +90,7 @@ class StoreKeeperTest {
     Path sidecar = Path.of(fetched.sidecarPath());
     Files.writeString(
         sidecar,
-        Files.readString(sidecar)
-            .replaceFirst("(\"url\": \"[^\"]*)\"", "$1?token=s3cr3t\""));
+        Files.readString(sidecar).replaceFirst("(\"url\": \"[^\"]*)\"", "$1?token=s3cr3t\""));
     assertTrue(Files.readString(sidecar).contains("s3cr3t"));
     assertFalse(keeper.list(null, null).toString().contains("s3cr3t"));
     assertFalse(verify(false).toString().contains("s3cr3t"));
@@ -225,8 +224,7 @@ class StoreKeeperTest {
     assertEquals(List.of(), result.corrupt());
     assertEquals(0, result.proven());
     assertEquals(
-        List.of(new StoreKeeper.UnprovenEntry(file.toString(), MODEL.sha256())),
-        result.unproven());
+        List.of(new StoreKeeper.UnprovenEntry(file.toString(), MODEL.sha256())), result.unproven());
     assertEquals(Verification.SIZE, keeper.list(null, null).models().get(0).verification());
   }
 
@@ -275,8 +273,7 @@ class StoreKeeperTest {
     assertThrows(InvalidParamsException.class, () -> keeper.list("no-such-type", null));
     assertThrows(InvalidParamsException.class, () -> keeper.gc(null, null, true, -1));
     try (Fetcher nowhere = new Fetcher(Config.builder().build())) {
-      assertThrows(
-          NotInitializedException.class, () -> new StoreKeeper(nowhere).list(null, null));
+      assertThrows(NotInitializedException.class, () -> new StoreKeeper(nowhere).list(null, null));
     }
   }
 

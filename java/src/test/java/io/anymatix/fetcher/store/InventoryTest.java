@@ -78,8 +78,7 @@ class InventoryTest {
     Files.writeString(folder.resolve("put_loras_here"), "");
     Files.setLastModifiedTime(users, LONG_AGO);
     Inventory inventory = inventory();
-    assertEquals(
-        List.of(users), inventory.withoutSidecar().stream().map(f -> f.path()).toList());
+    assertEquals(List.of(users), inventory.withoutSidecar().stream().map(f -> f.path()).toList());
     assertEquals(List.of(), collect(inventory).items());
   }
 
@@ -242,8 +241,7 @@ class InventoryTest {
 
     model("m_" + HASH + ".safetensors");
     age(folder);
-    assertEquals(
-        List.of(note), collect(inventory()).items().stream().map(i -> i.path()).toList());
+    assertEquals(List.of(note), collect(inventory()).items().stream().map(i -> i.path()).toList());
     assertTrue(Files.exists(model));
   }
 
@@ -277,7 +275,8 @@ class InventoryTest {
     Files.createSymbolicLink(model, root.resolve("unmounted/m.safetensors"));
     Litter litter = collect(inventory());
     assertEquals(List.of(), litter.items());
-    assertEquals(Verifier.Problem.UNREADABLE, Verifier.missing(inventory().missing().get(0)).problem());
+    assertEquals(
+        Verifier.Problem.UNREADABLE, Verifier.missing(inventory().missing().get(0)).problem());
   }
 
   private Inventory inventory() {
