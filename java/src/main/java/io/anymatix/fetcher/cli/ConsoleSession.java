@@ -633,7 +633,9 @@ final class ConsoleSession implements AutoCloseable {
       try {
         Progress progress = JSON.treeToValue(params.path("value"), Progress.class);
         String label = labels.get(token);
-        if (label != null && progress.phase() != null) {
+        if (progress.status() == Progress.Status.METADATA) {
+          output.show((label == null ? "" : label) + ProgressLine.model(progress));
+        } else if (label != null && progress.phase() != null) {
           output.progress(label.strip(), progress);
         }
       } catch (JsonProcessingException | IllegalArgumentException e) {

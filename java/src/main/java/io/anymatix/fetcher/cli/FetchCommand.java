@@ -109,6 +109,7 @@ final class FetchCommand implements Callable<Integer> {
 
   private FetchResult one(Fetcher fetcher, FetchRequest request, Download download) {
     try (ProgressView view = ProgressView.start(err, download::snapshot, json)) {
+      download.onMetadata(view::model);
       FetchResult result = fetcher.fetch(request, download);
       view.completed(result);
       return result;

@@ -42,6 +42,7 @@ record MethodCatalog(Map<String, Method> methods) {
                   List.of("fetch", "url", "type", "dir", "auth", "sha256", "name", "progressToken"),
                   List.of("isChanged", "url", "type", "dir", "auth"),
                   List.of("probe", "url", "auth"),
+                  List.of("metadata", "url"),
                   List.of("delete", "url", "type", "dir"),
                   List.of("setCredentials", "civitai", "huggingface"),
                   List.of("setOptions", "maxBytesPerSecond", "maxConnections"),

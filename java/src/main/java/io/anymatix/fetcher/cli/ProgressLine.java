@@ -2,6 +2,8 @@ package io.anymatix.fetcher.cli;
 
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Progress;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 
 /** Tells in one line where a download is. */
@@ -75,6 +77,21 @@ final class ProgressLine {
                   result.bytesReused() > 0 ? ", " + megabytes(result.bytesReused()) + " kept" : "");
         };
     return result.fileName() + " " + how;
+  }
+
+  /** Tells what a model is, from a value of the status {@code metadata}. */
+  static String model(Progress progress) {
+    String baseModel = progress.baseModel();
+    String words = progress.trainedWords();
+    List<String> facts = new ArrayList<>();
+    if (baseModel != null && !baseModel.isEmpty()) {
+      facts.add("base model " + baseModel);
+    }
+    if (words != null && !words.isEmpty()) {
+      facts.add("trained words: " + words);
+    }
+    // Anybody can publish a model: nothing of it may steer the terminal.
+    return String.join("; ", facts).replaceAll("\\p{Cntrl}", " ");
   }
 
   /** Bytes in units of 10^6. */

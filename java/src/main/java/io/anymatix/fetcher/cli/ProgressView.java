@@ -63,6 +63,13 @@ final class ProgressView implements AutoCloseable {
     }
   }
 
+  /** Says what the model is. */
+  synchronized void model(Progress progress) {
+    if (!silent) {
+      err.println((terminal ? "\r\u001b[K" : "") + ProgressLine.model(progress));
+    }
+  }
+
   /** Says how a download ended. */
   synchronized void completed(FetchResult result) {
     ended(ProgressLine.ended(result));

@@ -24,6 +24,7 @@ import org.jspecify.annotations.Nullable;
  * @param maxBytesPerSecond limit for all transfers together; null is no limit
  * @param stallTimeout a connection that is silent this long is dropped
  * @param offline whether nothing is requested
+ * @param metadataTimeout a question about a model, beside its download, is given up after this
  * @param home where state is kept from one process to the next; null keeps none
  */
 public record Config(
@@ -41,6 +42,7 @@ public record Config(
     @Nullable Long maxBytesPerSecond,
     Duration stallTimeout,
     boolean offline,
+    Duration metadataTimeout,
     @Nullable HomeFolder home) {
 
   /**
@@ -53,6 +55,9 @@ public record Config(
 
   /** Silence that ends a connection unless the owner says otherwise. */
   public static final Duration DEFAULT_STALL_TIMEOUT = Duration.ofSeconds(20);
+
+  /** The time for a question about a model unless the owner says otherwise. */
+  public static final Duration DEFAULT_METADATA_TIMEOUT = Duration.ofSeconds(10);
 
   /** Starts from the settings of a process without any: https to public hosts only. */
   public static Builder builder() {
@@ -75,6 +80,7 @@ public record Config(
     private @Nullable Long maxBytesPerSecond;
     private Duration stallTimeout = DEFAULT_STALL_TIMEOUT;
     private boolean offline;
+    private Duration metadataTimeout = DEFAULT_METADATA_TIMEOUT;
     private @Nullable HomeFolder home;
 
     private Builder() {}
@@ -154,6 +160,11 @@ public record Config(
       return this;
     }
 
+    public Builder metadataTimeout(Duration metadataTimeout) {
+      this.metadataTimeout = metadataTimeout;
+      return this;
+    }
+
     public Builder home(@Nullable HomeFolder home) {
       this.home = home;
       return this;
@@ -175,6 +186,7 @@ public record Config(
           maxBytesPerSecond,
           stallTimeout,
           offline,
+          metadataTimeout,
           home);
     }
   }

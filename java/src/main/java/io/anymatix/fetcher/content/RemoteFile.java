@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.content;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -18,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param validator what identifies the representation at that address
  * @param sha256 the hash that the source itself states
  * @param contentDisposition the field of the last answer, its bytes as Latin-1
- * @param metadata what the source tells about the model
+ * @param metadata what the source tells about the model, perhaps later
  * @param fileName the name that the source states in another way than by that field
  * @param delivery how that address hands out the bytes
  */
@@ -33,7 +32,7 @@ public record RemoteFile(
     Validator validator,
     @Nullable Sha256 sha256,
     @Nullable String contentDisposition,
-    @Nullable JsonNode metadata,
+    PendingMetadata metadata,
     @Nullable String fileName,
     Delivery delivery) {
 
@@ -91,8 +90,8 @@ public record RemoteFile(
         delivery);
   }
 
-  /** The same with what the source tells about the model; null for nothing. */
-  public RemoteFile withMetadata(@Nullable JsonNode told) {
+  /** The same with what the source tells about the model. */
+  public RemoteFile withMetadata(PendingMetadata told) {
     return new RemoteFile(
         source,
         location,

@@ -18,6 +18,7 @@ import io.anymatix.fetcher.store.ModelFileName;
 import io.anymatix.fetcher.store.ModelFolders;
 import io.anymatix.fetcher.store.ModelStore;
 import io.anymatix.fetcher.store.PartFile;
+import io.anymatix.fetcher.transfer.ConnectionBudget;
 import io.anymatix.fetcher.transfer.Throttle;
 import io.anymatix.fetcher.transfer.Transfer;
 import java.nio.file.Files;
@@ -62,6 +63,7 @@ final class Benchmark {
   private final Function<RemoteReader, Sources> sources;
   private final ModelStore store;
   private final Throttle throttle;
+  private final ConnectionBudget budget;
   private final Executor executor;
   private final Path folder;
 
@@ -77,12 +79,14 @@ final class Benchmark {
       Function<RemoteReader, Sources> sources,
       ModelStore store,
       Throttle throttle,
+      ConnectionBudget budget,
       Executor executor,
       ModelFolders folders) {
     this.readers = readers;
     this.sources = sources;
     this.store = store;
     this.throttle = throttle;
+    this.budget = budget;
     this.executor = executor;
     this.folder = scratchFolder(folders);
   }
@@ -186,12 +190,12 @@ final class Benchmark {
   private RemoteFile resolve(RemoteReader reader, String url, Cancellation cancellation) {
     Sources own = sources.apply(reader);
     return RetryPolicy.run(
-        () -> own.resolve(url, url, null, cancellation), cancellation, (reason, until) -> {});
+        () -> own.resolve(Sources.Wish.of(url, url, null), cancellation), cancellation, (reason, until) -> {});
   }
 
   private BenchmarkResult.Run measure(String url, Plan plan, double seconds, Download download) {
     download.cancellation().throwIfCancelled();
-    Work work = new Work();
+    Work work = new Work(true);
     download.shows(work);
     Cancellation cut = new Cancellation();
     Cancellation.Registration link = download.cancellation().onCancel(cut::cancel);
@@ -200,9 +204,10 @@ final class Benchmark {
     ModelFileName name = ModelFileName.ofUntrusted("benchmark", token);
     ModelFolders.Place place = new ModelFolders.Place(folder, List.of(folder), List.of());
     try (RemoteReader reader = readers.get();
-        PartFile part = store.openPart(name, place, NO_PATIENCE, cut, until -> {})) {
+        PartFile part = store.openPart(name, place, NO_PATIENCE, cut, until -> {});
+        ConnectionBudget.Share share = budget.join()) {
       try {
-        return transfer(reader, url, plan, seconds, part, work, cut);
+        return transfer(reader, url, plan, seconds, part, share, work, cut);
       } finally {
         part.delete();
       }
@@ -220,6 +225,7 @@ final class Benchmark {
       Plan plan,
       double seconds,
       PartFile part,
+      ConnectionBudget.Share share,
       Work work,
       Cancellation cut) {
     RemoteFile remote = resolveFor(plan, reader, url, cut);
@@ -245,7 +251,8 @@ final class Benchmark {
             part,
             plan.connections(),
             work.counters,
-            throttle,
+            throttle.share(),
+            share,
             cut,
             executor);
     try {

@@ -1,9 +1,12 @@
 package io.anymatix.fetcher.fetch;
 
+import io.anymatix.fetcher.content.ModelMetadata;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.fetch.Progress.Phase;
 import io.anymatix.fetcher.fetch.Progress.Status;
 import io.anymatix.fetcher.transfer.Counters;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -16,6 +19,7 @@ public final class Download {
 
   private final Cancellation cancellation = new Cancellation();
   private volatile @Nullable Work work;
+  private volatile Consumer<Progress> metadataListener = progress -> {};
 
   private long sampledNanos;
   private long sampledBytes;
@@ -28,6 +32,7 @@ public final class Download {
     volatile Phase phase = Phase.RESOLVING;
     volatile String fileName = "";
     volatile @Nullable Long totalBytes;
+    private final CompletableFuture<ModelMetadata> metadata = new CompletableFuture<>();
 
     /** Whether somebody else decides how many run at a time. */
     final boolean inLine;
@@ -37,6 +42,13 @@ public final class Download {
 
     Work(boolean inLine) {
       this.inLine = inLine;
+    }
+
+    /** Tells all callers, once, what is known of the model, if that is anything. */
+    void tell(ModelMetadata told) {
+      if (told.baseModel() != null || !told.trainedWords().isEmpty()) {
+        metadata.complete(told);
+      }
     }
 
     /** Whether this call is the one that has to do the work. */
@@ -72,8 +84,17 @@ public final class Download {
     return cancellation;
   }
 
-  void shows(Work work) {
-    this.work = work;
+  /**
+   * Has this called once, with a value of the status {@code metadata}, when it is known what the
+   * model is; to be set before the fetch begins. The listener must not wait.
+   */
+  public void onMetadata(Consumer<Progress> listener) {
+    metadataListener = listener;
+  }
+
+  void shows(Work shown) {
+    work = shown;
+    var unused = shown.metadata.thenAccept(told -> metadataListener.accept(snapshot().with(told)));
   }
 
   /** The state at this moment, without waiting. */

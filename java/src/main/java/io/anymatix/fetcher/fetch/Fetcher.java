@@ -1,9 +1,11 @@
 package io.anymatix.fetcher.fetch;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.config.HomeFolder;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.ListedFile;
+import io.anymatix.fetcher.content.ModelMetadata;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
@@ -67,6 +69,14 @@ public final class Fetcher implements AutoCloseable {
   /** Another process that downloads the same file is waited for this long. */
   private static final Duration BUSY_PATIENCE = Duration.ofMinutes(30);
 
+  /**
+   * What a source may tell of the hash is waited for this long before a file is looked for by it.
+   */
+  private static final Duration HASH_PATIENCE = Duration.ofSeconds(2);
+
+  /** Downloads of bytes that do not have the hash that a source merely tells. */
+  private static final int MOST_REFUTED_DOWNLOADS = 3;
+
   private static final Duration CLOSE_PATIENCE = Duration.ofMillis(1500);
   private static final int DEFAULT_PARALLEL_FILES = 4;
 
@@ -107,6 +117,42 @@ public final class Fetcher implements AutoCloseable {
       @Nullable String plainName,
       Links links) {}
 
+  /**
+   * What a source says of a file, as far as that is known by now.
+   *
+   * @param certain whether the hash belongs to these bytes beyond doubt, and is not merely told of
+   *     them by somebody who may be wrong
+   * @param data what it tells about the model
+   */
+  private record Statement(@Nullable Sha256 sha256, boolean certain, @Nullable JsonNode data) {
+    static Statement of(
+        RemoteFile remote,
+        ModelFileName name,
+        @Nullable Long lengthBytes,
+        Optional<ModelMetadata> told) {
+      JsonNode data = told.map(ModelMetadata::raw).orElse(null);
+      if (remote.sha256() != null) {
+        return new Statement(remote.sha256(), true, data);
+      }
+      Sha256 claimed =
+          told.flatMap(m -> m.served(remote.metadata().fileId(), name.original(), lengthBytes))
+              .flatMap(file -> Optional.ofNullable(file.sha256()))
+              .orElse(null);
+      return new Statement(claimed, false, data);
+    }
+
+    /** What is to be written down of a file with this hash; a claim that is wrong is not. */
+    ModelStore.Origin origin(ModelStore.Key key, ModelFileName name, Sha256 actual) {
+      boolean holds = certain || actual.equals(sha256);
+      return new ModelStore.Origin(key, name, holds ? sha256 : null, data);
+    }
+
+    /** The hash that the file must have; the caller's word goes before the source's. */
+    @Nullable Sha256 wanted(Order order) {
+      return order.wanted() != null ? order.wanted() : sha256;
+    }
+  }
+
   public Fetcher(Config config) {
     this(config, System.getenv());
   }
@@ -138,7 +184,7 @@ public final class Fetcher implements AutoCloseable {
   }
 
   private Sources sources(RemoteReader reader) {
-    return new Sources(reader, credentials, hub);
+    return new Sources(reader, credentials, hub, config);
   }
 
   private static Thread thread(Runnable task) {
@@ -314,7 +360,10 @@ public final class Fetcher implements AutoCloseable {
         new ModelStore.Elsewhere(known.trees(), hub.cacheFolder()),
         wanted,
         plainName,
-        new Links(sources, url, key.effective().text(), request.auth(), mirrors(request)));
+        new Links(
+            sources,
+            new Sources.Wish(url, key.effective().text(), request.auth(), request.fileId(), wanted),
+            mirrors(request)));
   }
 
   private static List<String> mirrors(FetchRequest request) {
@@ -380,19 +429,23 @@ public final class Fetcher implements AutoCloseable {
   private FetchResult bringFromSource(Order order, Work work, long startedNanos) {
     work.phase = Phase.RESOLVING;
     RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
-    ModelFileName name = name(remote, order.key());
+    remote.metadata().whenTold(work::tell);
+    ModelFileName name = name(remote, order.key(), work.cancellation);
     refusePickle(name, remote);
     work.fileName = name.original();
     work.totalBytes = remote.lengthBytes();
 
-    ModelStore.Origin origin =
-        new ModelStore.Origin(order.key(), name, remote.sha256(), remote.metadata());
-    Sha256 wanted = order.wanted() != null ? order.wanted() : remote.sha256();
-    Optional<Stored> adopted = adopt(order, work, origin, wanted, remote.lengthBytes());
-    if (adopted.isPresent()) {
-      return result(order, work, adopted.get(), Outcome.ADOPTED, null, startedNanos);
+    Optional<ModelMetadata> told = remote.metadata().await(HASH_PATIENCE, work.cancellation);
+    Statement stated = Statement.of(remote, name, remote.lengthBytes(), told);
+    Sha256 wanted = stated.wanted(order);
+    if (wanted != null) {
+      ModelStore.Origin origin = stated.origin(order.key(), name, wanted);
+      Optional<Stored> adopted = adopt(order, work, origin, wanted, remote.lengthBytes());
+      if (adopted.isPresent()) {
+        return result(order, work, adopted.get(), Outcome.ADOPTED, null, startedNanos);
+      }
     }
-    return download(order, work, remote, origin, wanted, startedNanos);
+    return download(order, work, remote, name, startedNanos);
   }
 
   /** The wanted bytes from elsewhere on this machine, if it is known what they are. */
@@ -481,7 +534,10 @@ public final class Fetcher implements AutoCloseable {
    * The file on the disk, if it is whole and, where the caller states a hash, proven to have it.
    */
   private Optional<Stored> present(Order order, Work work) {
-    Optional<Stored> present = store.find(order.key(), order.place());
+    Optional<Stored> present =
+        store
+            .find(order.key(), order.place())
+            .filter(stored -> isWantedFile(stored, order.request().fileId()));
     Sha256 wanted = order.wanted();
     if (present.isEmpty() || wanted == null) {
       return present;
@@ -495,14 +551,41 @@ public final class Fetcher implements AutoCloseable {
     return present.filter(s -> store.prove(s, wanted, work.cancellation, hashed(work)));
   }
 
+  /** Whether a stored file is, as far as is known of it, the one of this id among a version's. */
+  private static boolean isWantedFile(Stored stored, @Nullable String fileId) {
+    if (fileId == null || !fileId.matches("\\d{1,18}")) {
+      return true;
+    }
+    Optional<ModelMetadata.File> file =
+        ModelMetadata.of(stored.data()).flatMap(told -> told.file(Long.parseLong(fileId)));
+    Sha256 sha256 = file.isEmpty() ? null : file.get().sha256();
+    return sha256 == null || stored.provenSha256().filter(h -> !h.equals(sha256)).isEmpty();
+  }
+
   private static LongConsumer hashed(Work work) {
     return work.counters::hashed;
   }
 
-  private static ModelFileName name(RemoteFile remote, ModelStore.Key key) {
-    return remote.fileName() != null
-        ? ModelFileName.ofUntrusted(remote.fileName(), key.urlHash())
-        : ModelFileName.of(remote.contentDisposition(), key.effective());
+  /**
+   * What the file is called: by the source, by the server that sends it, by what is told of the
+   * model; only where all are silent by the url, which may lack the extension that says what the
+   * file is.
+   */
+  private static ModelFileName name(
+      RemoteFile remote, ModelStore.Key key, Cancellation cancellation) {
+    if (remote.fileName() != null) {
+      return ModelFileName.ofUntrusted(remote.fileName(), key.urlHash());
+    }
+    if (ModelFileName.isGivenBy(remote.contentDisposition())) {
+      return ModelFileName.of(remote.contentDisposition(), key.effective());
+    }
+    return remote
+        .metadata()
+        .await(cancellation)
+        .flatMap(told -> told.served(remote.metadata().fileId(), null, remote.lengthBytes()))
+        .flatMap(file -> Optional.ofNullable(file.name()))
+        .map(stated -> ModelFileName.ofUntrusted(stated, key.urlHash()))
+        .orElseGet(() -> ModelFileName.of(null, key.effective()));
   }
 
   private void refusePickle(ModelFileName name, RemoteFile remote) {
@@ -517,15 +600,10 @@ public final class Fetcher implements AutoCloseable {
   }
 
   private FetchResult download(
-      Order order,
-      Work work,
-      RemoteFile remote,
-      ModelStore.Origin origin,
-      @Nullable Sha256 wanted,
-      long startedNanos) {
+      Order order, Work work, RemoteFile remote, ModelFileName name, long startedNanos) {
     PartFile part =
         store.openPart(
-            origin.name(),
+            name,
             order.place(),
             BUSY_PATIENCE,
             work.cancellation,
@@ -541,26 +619,56 @@ public final class Fetcher implements AutoCloseable {
       work.phase = Phase.FETCHING;
       Transfer.Result transferred =
           transfer(order, work, remote, part, budget)
-              .alsoFrom(mirrors(order), wanted != null)
+              .alsoFrom(mirrors(order), order.wanted() != null || remote.sha256() != null)
               .run();
       work.phase = Phase.VERIFYING;
       work.totalBytes = transferred.lengthBytes();
-      boolean isPatchwork = work.counters.reusedBytes() > 0 || transferred.isFromMirrors();
-      if (isPatchwork && !fits(transferred, wanted)) {
-        // What an earlier attempt left, or a mirror sent, may have been of other content, and which
-        // bytes are wrong cannot be told: the source alone is asked, afresh.
-        log.warn("{}: the bytes do not fit together, starting over", origin.name().original());
+      Optional<ModelMetadata> told = remote.metadata().await(work.cancellation);
+      Statement stated = Statement.of(remote, name, transferred.lengthBytes(), told);
+      Sha256 refuted = null;
+      for (int downloads = 1;
+          isWorthAnotherDownload(order, work, stated, transferred, refuted)
+              && downloads < MOST_REFUTED_DOWNLOADS;
+          downloads++) {
+        log.info("{}: the bytes do not have the promised hash, starting over", name.original());
+        refuted = transferred.sha256();
         part.discard();
         work.phase = Phase.FETCHING;
         RemoteFile afresh = order.links().resolve(work.cancellation, work.counters::waiting);
         transferred =
             transfer(order, work, afresh, part, budget).run().afterStartingOver(transferred);
+        work.phase = Phase.VERIFYING;
       }
-      verify(part, origin, remote, wanted, transferred);
+      verify(order, part, name, remote, stated, transferred);
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
-      Stored stored = store.publish(part, origin, transferred.lengthBytes(), transferred.sha256());
+      Stored stored =
+          store.publish(
+              part,
+              stated.origin(order.key(), name, transferred.sha256()),
+              transferred.lengthBytes(),
+              transferred.sha256());
       return result(order, work, stored, outcome, transferred, startedNanos);
     }
+  }
+
+  /**
+   * Whether bytes that do not have the promised hash may come out right another time: what an
+   * earlier attempt left, or a mirror sent, may have been of other content, and of a hash that is
+   * merely told the bytes count as the better witness only once they were the same twice.
+   */
+  private static boolean isWorthAnotherDownload(
+      Order order,
+      Work work,
+      Statement stated,
+      Transfer.Result transferred,
+      @Nullable Sha256 refuted) {
+    Sha256 wanted = stated.wanted(order);
+    if (fits(transferred, wanted)) {
+      return false;
+    }
+    boolean isPatchwork = work.counters.reusedBytes() > 0 || transferred.isFromMirrors();
+    boolean isClaim = transferred.authentic() && order.wanted() == null && !stated.certain();
+    return isPatchwork || (isClaim && !transferred.sha256().equals(refuted));
   }
 
   private Transfer transfer(
@@ -594,17 +702,19 @@ public final class Fetcher implements AutoCloseable {
 
   /** Nothing gets a final name before this: length and hash as promised, and a model's content. */
   private void verify(
+      Order order,
       PartFile part,
-      ModelStore.Origin origin,
+      ModelFileName name,
       RemoteFile remote,
-      @Nullable Sha256 wanted,
+      Statement stated,
       Transfer.Result transferred) {
+    Sha256 wanted = stated.wanted(order);
     Sha256 actual = transferred.sha256();
     if (!transferred.authentic()) {
       part.delete();
       throw FetchException.because(
               FailureKind.INTEGRITY,
-              origin.name().original()
+              name.original()
                   + ", "
                   + transferred.lengthBytes()
                   + " bytes, does not have the check sum that its link promises.")
@@ -614,26 +724,32 @@ public final class Fetcher implements AutoCloseable {
     }
     if (wanted != null && !wanted.equals(actual)) {
       part.delete();
-      throw FetchException.because(
-              FailureKind.INTEGRITY,
-              origin.name().original()
-                  + " has the SHA-256 "
-                  + actual
-                  + ", but "
-                  + wanted
-                  + " was promised.")
-          .url(remote.location().redacted())
-          .fact("expectedSha256", wanted.hex())
-          .fact("actualSha256", actual.hex())
-          .build();
+      FetchException.Builder failure =
+          FetchException.because(
+                  FailureKind.INTEGRITY,
+                  name.original()
+                      + " has the SHA-256 "
+                      + actual
+                      + ", but "
+                      + wanted
+                      + " was promised.")
+              .url(remote.location().redacted())
+              .fact("expectedSha256", wanted.hex())
+              .fact("actualSha256", actual.hex());
+      if (order.wanted() == null && !stated.certain()) {
+        failure.hint(
+            "The source tells the SHA-256 "
+                + wanted
+                + ", but what it serves has "
+                + actual
+                + "; its word may be wrong: a \"sha256\" in the call decides which one is right.");
+      }
+      throw failure.build();
     }
-    boolean vouchedFor = actual.equals(remote.sha256());
+    boolean vouchedFor = actual.equals(stated.sha256());
     try {
       ContentCheck.check(
-          part,
-          origin.name(),
-          transferred.lengthBytes(),
-          !vouchedFor && !config.acceptAnyContent());
+          part, name, transferred.lengthBytes(), !vouchedFor && !config.acceptAnyContent());
     } catch (FetchException e) {
       part.delete();
       throw e.at(remote.location().redacted());
@@ -649,6 +765,7 @@ public final class Fetcher implements AutoCloseable {
       long startedNanos) {
     Path named = named(order, stored);
     work.fileName = stored.file().getFileName().toString();
+    ModelMetadata.of(stored.data()).ifPresent(work::tell);
     return new FetchResult(
         stored.file().toString(),
         stored.file().getFileName().toString(),
@@ -738,23 +855,54 @@ public final class Fetcher implements AutoCloseable {
     }
     requireOnline(url);
     Work work = new Work(true);
+    Sources.Wish wish = Sources.Wish.of(url, key.effective().text(), auth);
     RemoteFile remote =
         RetryPolicy.run(
-            () -> sources.resolve(url, key.effective().text(), auth, work.cancellation),
+            () -> sources.resolve(wish, work.cancellation),
             work.cancellation,
             work.counters::waiting);
     HttpUrl location = remote.location();
+    ModelFileName name = name(remote, key, work.cancellation);
+    Sha256 stated =
+        Statement.of(remote, name, remote.lengthBytes(), remote.metadata().await(work.cancellation))
+            .sha256();
     return new ProbeResult(
         remote.source(),
         location.redacted(),
-        name(remote, key).original(),
+        name.original(),
         remote.lengthBytes(),
         remote.rangesProven(),
         remote.rangeEvidence(),
         remote.httpVersion(),
         remote.validator().entityTag(),
         remote.validator().lastModified(),
-        remote.sha256() == null ? null : remote.sha256().hex());
+        stated == null ? null : stated.hex());
+  }
+
+  /**
+   * What the source of a url tells about the model, asked once; where it tells nothing, what its
+   * server says of the file.
+   *
+   * @throws FetchException if nobody says anything
+   */
+  public MetadataResult metadata(String url, Cancellation cancellation) {
+    requireUrl(url);
+    Sources.Wish wish = Sources.Wish.of(url, url, null);
+    Optional<ModelMetadata> told = sources.knownMetadata(wish);
+    if (told.isEmpty()) {
+      requireOnline(url);
+      told = sources.metadata(wish, cancellation);
+    }
+    return told.map(metadata -> MetadataResult.of(sources.nameOf(wish), metadata))
+        .orElseGet(() -> MetadataResult.of(probe(url, null)));
+  }
+
+  private void requireOnline(String url) {
+    if (options.offline()) {
+      throw FetchException.because(FailureKind.OFFLINE, "Offline: no server can be asked.")
+          .url(Redactor.url(url))
+          .build();
+    }
   }
 
   /**
@@ -779,7 +927,9 @@ public final class Fetcher implements AutoCloseable {
     Work work = new Work(true);
     download.shows(work);
     return sources.expand(
-        url, key.effective().text(), auth, work.counters::waiting, download.cancellation());
+        Sources.Wish.of(url, key.effective().text(), auth),
+        work.counters::waiting,
+        download.cancellation());
   }
 
   /**
@@ -800,16 +950,9 @@ public final class Fetcher implements AutoCloseable {
       Consumer<BenchmarkResult.Run> each) {
     requireUrl(url);
     requireOnline(url);
-    return new Benchmark(this::newReader, this::sources, store, throttle, executor, folders)
+    return new Benchmark(
+            this::newReader, this::sources, store, throttle, this.connections, executor, folders)
         .run(url, connections, seconds, options.maxConnections(), download, each);
-  }
-
-  private void requireOnline(String url) {
-    if (options.offline()) {
-      throw FetchException.because(FailureKind.OFFLINE, "Offline: no server can be asked.")
-          .url(Redactor.url(url))
-          .build();
-    }
   }
 
   /**
@@ -966,7 +1109,7 @@ public final class Fetcher implements AutoCloseable {
     var registration = cancellation.onCancel(work.cancellation::cancel);
     try {
       RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
-      return new Outlook(remote.lengthBytes(), name(remote, order.key()));
+      return new Outlook(remote.lengthBytes(), name(remote, order.key(), work.cancellation));
     } finally {
       registration.close();
     }

@@ -12,7 +12,6 @@ import io.anymatix.fetcher.transfer.Transfer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.ToIntFunction;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -31,27 +30,22 @@ final class Links {
   private Link used;
 
   /** A link as a caller gave it. */
-  private record Link(String url, String effectiveUrl, @Nullable String auth) {
+  private record Link(Sources.Wish wish) {
     /** What may be shown of it: the host, or the redacted text of what is no url. */
     String host() {
       try {
-        return HttpUrl.parse(url).host();
+        return HttpUrl.parse(wish.url()).host();
       } catch (FetchException e) {
-        return Redactor.url(url);
+        return Redactor.url(wish.url());
       }
     }
   }
 
-  Links(
-      Sources sources,
-      String url,
-      String effectiveUrl,
-      @Nullable String auth,
-      List<String> mirrorUrls) {
+  Links(Sources sources, Sources.Wish own, List<String> mirrorUrls) {
     this.sources = sources;
-    this.own = new Link(url, effectiveUrl, auth);
-    this.mirrors = mirrorUrls.stream().map(mirror -> new Link(mirror, mirror, null)).toList();
-    this.used = own;
+    this.own = new Link(own);
+    this.mirrors = mirrorUrls.stream().map(m -> new Link(Sources.Wish.of(m, m, null))).toList();
+    this.used = this.own;
   }
 
   /** Whether there are mirrors. */
@@ -140,6 +134,6 @@ final class Links {
   }
 
   private RemoteFile resolve(Link link, Cancellation cancellation) {
-    return sources.resolve(link.url(), link.effectiveUrl(), link.auth(), cancellation);
+    return sources.resolve(link.wish(), cancellation);
   }
 }

@@ -3,6 +3,7 @@ package io.anymatix.fetcher.fetch;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonValue;
+import io.anymatix.fetcher.content.ModelMetadata;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,6 +54,25 @@ public record Progress(
         untilEpochMillis,
         baseModel,
         trainedWords,
+        item);
+  }
+
+  /** The same moment, telling what the model is. */
+  Progress with(ModelMetadata told) {
+    return new Progress(
+        phase,
+        Status.METADATA,
+        progress,
+        megabytesPerSecond,
+        etaSeconds,
+        receivedBytes,
+        totalBytes,
+        connections,
+        fileName,
+        reason,
+        untilEpochMillis,
+        told.baseModel() == null ? "" : told.baseModel(),
+        String.join(", ", told.trainedWords()),
         item);
   }
 

@@ -94,7 +94,7 @@ public final class StoreKeeper {
           .build();
     }
     Inventory inventory = inventory(type, dir);
-    Work work = new Work();
+    Work work = new Work(true);
     work.phase = Phase.VERIFYING;
     work.totalBytes = Verifier.bytesToHash(inventory.models());
     download.shows(work);

@@ -2,6 +2,7 @@ package io.anymatix.fetcher.rpc;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.fetch.Batch;
@@ -11,8 +12,9 @@ import io.anymatix.fetcher.fetch.DownloadQueue;
 import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Fetcher;
-import java.time.Duration;
+import io.anymatix.fetcher.fetch.MetadataResult;
 import io.anymatix.fetcher.fetch.StoreKeeper;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -78,6 +80,7 @@ public final class FetcherMethods implements RpcMethods, AutoCloseable {
     Download download = new Download();
     call.onCancel(download::cancel);
     call.reportProgress(download::snapshot);
+    download.onMetadata(call::reportValue);
     return fetcher.fetch(params, download);
   }
 
@@ -204,6 +207,13 @@ public final class FetcherMethods implements RpcMethods, AutoCloseable {
       // One bad link says nothing about the others.
       return Map.of("error", JsonMessages.errorMember(RpcErrors.of(e)));
     }
+  }
+
+  @Override
+  public MetadataResult metadata(MetadataParams params, Call call) {
+    Cancellation cancellation = new Cancellation();
+    call.onCancel(cancellation::cancel);
+    return fetcher.metadata(params.url(), cancellation);
   }
 
   @Override

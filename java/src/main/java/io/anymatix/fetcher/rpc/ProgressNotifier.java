@@ -6,7 +6,9 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -115,12 +117,14 @@ final class ProgressNotifier {
     private final JsonNode token;
     private final Supplier<?> snapshot;
 
+    /** Whoever pushes works for the request and must not wait for the client. */
+    private final Queue<ObjectNode> pushed = new ConcurrentLinkedQueue<>();
+
     // Guarded by this, and so is the order of sending. The writer's lock is taken inside it.
-    private final Deque<ObjectNode> pushed = new ArrayDeque<>();
     private final Deque<Long> sentNanos = new ArrayDeque<>();
     private @Nullable ObjectNode lastSent;
     private @Nullable Future<?> ticks;
-    private boolean finished;
+    private volatile boolean finished;
 
     private Watch(JsonNode token, Supplier<?> snapshot) {
       this.token = token;
@@ -135,7 +139,7 @@ final class ProgressNotifier {
     }
 
     /** Sends this value, which no sample would show, at one of the next ticks. */
-    synchronized void push(Object value) {
+    void push(Object value) {
       if (!finished) {
         pushed.add(tree(value));
       }

@@ -19,6 +19,7 @@ import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.fetch.History;
+import io.anymatix.fetcher.fetch.MetadataResult;
 import io.anymatix.fetcher.fetch.StoreKeeper;
 import java.io.IOException;
 import java.util.List;
@@ -127,6 +128,13 @@ public interface RpcMethods {
       results = {Fetcher.ProbeResult.class, ProbesResult.class},
       errors = {INVALID_PARAMS, FETCH_FAILED, REQUEST_CANCELLED})
   Object probe(ProbeParams params, Call call);
+
+  /** What a source tells about a model. */
+  @RpcMethod(
+      summary = "Asks the source what a model is: its names, base model, trained words and files.",
+      required = "url",
+      errors = {INVALID_PARAMS, FETCH_FAILED, REQUEST_CANCELLED})
+  MetadataResult metadata(MetadataParams params, Call call);
 
   /** Removes what a url left in the store. */
   @RpcMethod(
@@ -372,6 +380,9 @@ public interface RpcMethods {
    * @param volumes what the described files would still take, by volume
    */
   record ProbesResult(List<Object> items, List<Fetcher.VolumeNeed> volumes) {}
+
+  /** Which file; as in {@code fetch}. */
+  record MetadataParams(String url) {}
 
   /** Which file; as in {@code fetch}. */
   record DeleteParams(String url, @Nullable String type, @Nullable String dir) {}

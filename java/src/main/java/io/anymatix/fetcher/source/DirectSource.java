@@ -2,6 +2,7 @@ package io.anymatix.fetcher.source;
 
 import io.anymatix.fetcher.content.Delivery;
 import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.PendingMetadata;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.http.Probe;
@@ -19,6 +20,11 @@ final class DirectSource implements Source {
   }
 
   @Override
+  public String name() {
+    return "direct";
+  }
+
+  @Override
   public boolean claims(HttpUrl url) {
     return true;
   }
@@ -26,7 +32,7 @@ final class DirectSource implements Source {
   @Override
   public RemoteFile resolve(Wanted wanted, Cancellation cancellation) {
     RemoteRequest request = RemoteRequest.get(wanted.effectiveUrl());
-    return described("direct", request, reader.probe(request, cancellation));
+    return described(name(), request, reader.probe(request, cancellation));
   }
 
   /** What a probe alone tells about a file. */
@@ -43,7 +49,7 @@ final class DirectSource implements Source {
         probe.validator(),
         null,
         contentDisposition(probe),
-        null,
+        PendingMetadata.NONE,
         null,
         Delivery.PLAIN);
   }

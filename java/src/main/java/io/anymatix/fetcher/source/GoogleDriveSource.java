@@ -63,6 +63,11 @@ final class GoogleDriveSource implements Source {
   }
 
   @Override
+  public String name() {
+    return "googledrive";
+  }
+
+  @Override
   public boolean claims(HttpUrl url) {
     return HOSTS.contains(url.host());
   }
@@ -166,7 +171,7 @@ final class GoogleDriveSource implements Source {
       if (probe == null) {
         throw RemoteReader.failureOf(answer);
       }
-      return DirectSource.described("googledrive", request, probe)
+      return DirectSource.described(name(), request, probe)
           .withCredentials(cookies.fieldsFor(probe.url()))
           .withDelivery(new Delivery(false, true, null));
     }

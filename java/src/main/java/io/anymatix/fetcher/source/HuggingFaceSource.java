@@ -53,6 +53,11 @@ final class HuggingFaceSource implements Source {
   private record Wish(HttpUrl url, @Nullable HubLink place, Map<String, String> identity) {}
 
   @Override
+  public String name() {
+    return "huggingface";
+  }
+
+  @Override
   public boolean claims(HttpUrl url) {
     return isPublicHub(url) || isBelowEndpoint(url);
   }
@@ -80,7 +85,7 @@ final class HuggingFaceSource implements Source {
     }
     RemoteRequest request = new RemoteRequest(wish.url(), wish.identity(), null, null);
     Probe probe = reader.probe(request, cancellation, answer -> refusal(answer, wish));
-    RemoteFile file = DirectSource.described("huggingface", request, probe);
+    RemoteFile file = DirectSource.described(name(), request, probe);
     for (Map<String, String> hop : hubAnswers(probe)) {
       Sha256 linked = linkedSha256(hop.get("x-linked-etag"));
       if (file.sha256() == null) {

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.content.ContentKey;
 import io.anymatix.fetcher.content.Delivery;
 import io.anymatix.fetcher.content.HttpUrl;
+import io.anymatix.fetcher.content.PendingMetadata;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Validator;
@@ -66,6 +67,11 @@ final class MegaSource implements Source {
   private record Link(String handle, ContentKey key, String redacted) {}
 
   @Override
+  public String name() {
+    return "mega";
+  }
+
+  @Override
   public boolean claims(HttpUrl url) {
     return HOSTS.contains(url.host());
   }
@@ -79,7 +85,7 @@ final class MegaSource implements Source {
     Probe probe =
         lengthBytes == 0 ? null : reader.probeInPath(RemoteRequest.get(storage), cancellation);
     return new RemoteFile(
-        "mega",
+        name(),
         storage,
         Map.of(),
         lengthBytes,
@@ -90,7 +96,7 @@ final class MegaSource implements Source {
         new Validator(null, null),
         null,
         null,
-        null,
+        PendingMetadata.NONE,
         name(link, file.path("at").asText("")),
         new Delivery(true, true, link.key()));
   }

@@ -1,14 +1,18 @@
 package io.anymatix.fetcher.source;
 
+import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.ListedFile;
+import io.anymatix.fetcher.content.ModelMetadata;
 import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RetryPolicy;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** All sources in the order in which they are asked; direct links last. */
@@ -25,48 +29,89 @@ public final class Sources {
 
   private final List<Source> sources;
 
-  public Sources(RemoteReader reader, Credentials credentials, HubSettings hub) {
+  /**
+   * @param config says where metadata is kept for a day, and how long it is waited for
+   */
+  public Sources(RemoteReader reader, Credentials credentials, HubSettings hub, Config config) {
     this.sources =
         List.of(
             new HuggingFaceSource(reader, credentials, hub),
-            new CivitaiSource(reader, credentials),
+            new CivitaiSource(
+                reader, credentials, new MetadataCache(config.home()), config.metadataTimeout()),
             new GoogleDriveSource(reader),
             new MegaSource(reader),
             new DirectSource(reader));
   }
 
   /**
+   * A file as its caller asks for it.
+   *
+   * @param url as the caller wrote it
+   * @param effectiveUrl the same with the caller's query tail
+   * @param auth the caller's query tail
+   * @param fileId the source's own id of the file
+   * @param sha256 the hash that the file must have
+   */
+  public record Wish(
+      String url,
+      String effectiveUrl,
+      @Nullable String auth,
+      @Nullable String fileId,
+      @Nullable Sha256 sha256) {
+    /** A link of which nothing more is known. */
+    public static Wish of(String url, String effectiveUrl, @Nullable String auth) {
+      return new Wish(url, effectiveUrl, auth, null, null);
+    }
+  }
+
+  /**
    * Finds out where a file's bytes are.
    *
-   * @param url the url as the caller wrote it
-   * @param effectiveUrl the same with the caller's query tail
    * @throws FetchException {@code unsupported} for a link that no source knows, and as the site's
    *     answer means
    */
-  public RemoteFile resolve(
-      String url, String effectiveUrl, @Nullable String auth, Cancellation cancellation) {
-    Source.Wanted wanted = wanted(url, effectiveUrl, auth);
+  public RemoteFile resolve(Wish wish, Cancellation cancellation) {
+    Source.Wanted wanted = wanted(wish);
     return sourceOf(wanted).resolve(wanted, cancellation);
+  }
+
+  /**
+   * What the source of a link tells about the model; nothing if it tells nothing of any.
+   *
+   * @throws FetchException as {@link #resolve}
+   */
+  public Optional<ModelMetadata> metadata(Wish wish, Cancellation cancellation) {
+    Source.Wanted wanted = wanted(wish);
+    return sourceOf(wanted).metadata(wanted, cancellation);
+  }
+
+  /**
+   * What the source of a link told about the model not long ago; asks nobody.
+   *
+   * @throws FetchException {@code unsupported} for a link that no source knows
+   */
+  public Optional<ModelMetadata> knownMetadata(Wish wish) {
+    Source.Wanted wanted = wanted(wish);
+    return sourceOf(wanted).knownMetadata(wanted);
+  }
+
+  /** What the source of a link is called. */
+  public String nameOf(Wish wish) {
+    return sourceOf(wanted(wish)).name();
   }
 
   /**
    * The files that a link stands for: of a folder, of a pattern, of a model in shards. Asks the
    * site for its listing.
    *
-   * @param url the url as the caller wrote it
-   * @param effectiveUrl the same with the caller's query tail
    * @param listener hears of waits that the site asks for
    * @return in the order of the listing; empty if the link stands for one file, or nobody can tell
    * @throws FetchException as for {@link #resolve}; {@code notFound} also for a pattern or folder
    *     without files
    */
   public List<ListedFile> expand(
-      String url,
-      String effectiveUrl,
-      @Nullable String auth,
-      RetryPolicy.WaitListener listener,
-      Cancellation cancellation) {
-    Source.Wanted wanted = wanted(url, effectiveUrl, auth);
+      Wish wish, RetryPolicy.WaitListener listener, Cancellation cancellation) {
+    Source.Wanted wanted = wanted(wish);
     return sourceOf(wanted).expand(wanted, listener, cancellation);
   }
 
@@ -75,8 +120,14 @@ public final class Sources {
     return MAX_CONNECTIONS.getOrDefault(source, FEWEST_CONNECTIONS);
   }
 
-  private static Source.Wanted wanted(String url, String effectiveUrl, @Nullable String auth) {
-    return new Source.Wanted(url, httpUrl(url), httpUrl(effectiveUrl), auth);
+  private static Source.Wanted wanted(Wish wish) {
+    return new Source.Wanted(
+        wish.url(),
+        httpUrl(wish.url()),
+        httpUrl(wish.effectiveUrl()),
+        wish.auth(),
+        wish.fileId(),
+        wish.sha256());
   }
 
   private static HttpUrl httpUrl(String url) {

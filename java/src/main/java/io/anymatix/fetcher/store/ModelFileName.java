@@ -78,6 +78,11 @@ public record ModelFileName(String original, Sha256 urlHash) {
     return ofUntrusted(stated != null ? stated : url.lastPathSegment(), url.urlHash());
   }
 
+  /** Whether a {@code Content-Disposition} field, as in {@link #of}, gives a name. */
+  public static boolean isGivenBy(@Nullable String contentDisposition) {
+    return ContentDisposition.fileName(contentDisposition) != null;
+  }
+
   /**
    * The name that a source gives in another way than the two of {@link #of}.
    *

@@ -33,6 +33,12 @@ public final class Sidecar {
   /** A sidecar file holds one version's metadata at most; anything longer is a model's own JSON. */
   private static final long LONGEST_BYTES = 8 << 20;
 
+  /** What all but {@code data} takes: a url and some names. */
+  private static final long LONGEST_OWN_BYTES = 1 << 20;
+
+  /** A character beyond ASCII takes this much. */
+  private static final int LONGEST_ESCAPE_BYTES = 6;
+
   private static final Set<String> OUR_KEYS =
       Set.of(
           "url",
@@ -114,7 +120,7 @@ public final class Sidecar {
    * @param file the stored file, complete
    * @param sourceSha256 what the source says of the hash
    * @param originalName the source's whole name
-   * @param data the source's metadata, if it has any
+   * @param data the source's metadata, if it has any; left out if it makes the file too long
    * @param sha256 the measured hash
    */
   static Sidecar proven(
@@ -132,13 +138,28 @@ public final class Sidecar {
     json.put("file_size", fileSizeBytes);
     json.put("remote_sha256", sourceSha256 == null ? null : sourceSha256.hex());
     json.put("name", originalName);
-    if (data != null) {
+    if (data != null && mostWrittenBytes(data, 1) < LONGEST_BYTES - LONGEST_OWN_BYTES) {
       json.set("data", data);
     }
     json.put("sha256", sha256.hex());
     json.put("verification", "sha256");
     json.put("verified_size", fileSizeBytes);
     return new Sidecar(path, json);
+  }
+
+  /** An upper bound of what a value takes in the file, with its line break and indentation. */
+  private static long mostWrittenBytes(JsonNode value, int depth) {
+    long bytes = 16 + 4L * depth; // closing bracket, quotes, colon, comma
+    if (!value.isContainerNode()) {
+      return bytes + (long) LONGEST_ESCAPE_BYTES * value.asText().length();
+    }
+    for (Map.Entry<String, JsonNode> member : value.properties()) {
+      bytes += (long) LONGEST_ESCAPE_BYTES * member.getKey().length();
+    }
+    for (JsonNode child : value) {
+      bytes += mostWrittenBytes(child, depth + 1);
+    }
+    return bytes;
   }
 
   /** The same facts under another url's name, and for another name of the same bytes. */

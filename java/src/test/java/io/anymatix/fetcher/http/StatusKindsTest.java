@@ -17,6 +17,7 @@ import java.security.cert.CertificateException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import java.util.Map;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLHandshakeException;
@@ -100,7 +101,7 @@ class StatusKindsTest {
             new IOException(new CertificateException("expired")), FailureKind.TLS);
     kinds.forEach(
         (error, kind) ->
-            assertEquals(kind, StatusKinds.ofNoAnswer(error, URL).kind(), error.toString()));
+            assertEquals(kind, StatusKinds.ofNoAnswer(error, URL, Optional.empty()).kind(), error.toString()));
   }
 
   @Test

@@ -118,6 +118,7 @@ class ProtocolTest {
             "history",
             "retry",
             "isChanged",
+            "metadata",
             "probe",
             "delete",
             "setCredentials",

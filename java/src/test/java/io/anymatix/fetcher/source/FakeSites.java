@@ -100,6 +100,11 @@ final class FakeSites implements AutoCloseable {
 
   /** The settings of a process that takes these hosts for the real ones. */
   Config config(Path folder) {
+    return settings(folder).build();
+  }
+
+  /** The same, to be changed before they are used. */
+  Config.Builder settings(Path folder) {
     List<String> connectTo = new ArrayList<>();
     siteHosts.forEach(host -> connectTo.add(host + ":443:127.0.0.1:" + site.httpsPort()));
     storageHosts.forEach(host -> connectTo.add(host + ":443:127.0.0.1:" + storage.port()));
@@ -108,8 +113,7 @@ final class FakeSites implements AutoCloseable {
         .connectTo(connectTo)
         .certificates(List.of(certificates.caFile()))
         .maxConnections(8)
-        .stallTimeout(Duration.ofSeconds(10))
-        .build();
+        .stallTimeout(Duration.ofSeconds(10));
   }
 
   @Override

@@ -415,7 +415,8 @@ class HuggingFaceSourceTest extends SourceContract {
 
   private List<ListedFile> expand(String url, Map<String, String> environment) {
     return ask(
-        environment, (sources, c) -> sources.expand(url, url, null, (reason, until) -> {}, c));
+        environment,
+        (sources, c) -> sources.expand(Sources.Wish.of(url, url, null), (reason, until) -> {}, c));
   }
 
   private List<String> paths(String url) {

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.github.tomakehurst.wiremock.client.ResponseDefinitionBuilder;
 import com.github.tomakehurst.wiremock.verification.LoggedRequest;
+import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
@@ -191,16 +192,18 @@ abstract class SourceContract {
   /** Works with the sources alone: no wait and no second attempt, unless they make one. */
   final <T> T ask(Map<String, String> environment, BiFunction<Sources, Cancellation, T> question) {
     HubSettings hub = HubSettings.of(environment);
-    try (RemoteReader reader = new RemoteReader(sites.config(folder), Set.of(hub.endpoint()))) {
+    Config config = sites.config(folder);
+    try (RemoteReader reader = new RemoteReader(config, Set.of(hub.endpoint()))) {
       Credentials credentials = new Credentials(environment, hub);
-      return question.apply(new Sources(reader, credentials, hub), new Cancellation());
+      return question.apply(new Sources(reader, credentials, hub, config), new Cancellation());
     }
   }
 
   /** Asks the source where the bytes of a link are. */
   final RemoteFile resolve(String url, @Nullable String auth, Map<String, String> environment) {
     String effectiveUrl = EffectiveUrl.of(url, auth).text();
-    return ask(environment, (sources, c) -> sources.resolve(url, effectiveUrl, auth, c));
+    return ask(
+        environment, (sources, c) -> sources.resolve(Sources.Wish.of(url, effectiveUrl, auth), c));
   }
 
   final FetchException resolveFailure(String url) {
