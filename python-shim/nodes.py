@@ -1,43 +1,51 @@
-"""The nodes, and everything else that touches ComfyUI.
+"""The nodes: what they declare, and what they make of what is typed into them.
 
-ComfyUI's modules are looked up on use, so that this module loads anywhere and at no cost.
+Where ComfyUI awaits nodes they are async, so that several of one prompt fetch at the same time.
+That is found out when the pack is loaded, which does nothing else.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-import math
-import os
 import re
 import sys
-import time
 import urllib.parse
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import ModuleType
-from typing import Any, Union
+from typing import Any
 
-from .sidecar import Progress, RpcError, SidecarProcess, redact
+from . import comfyui
+from .fetching import (
+    ANNOTATOR_TYPES,
+    PACK_TYPES,
+    Fetch,
+    FetchError,
+    FetchParams,
+    Fingerprint,
+    fingerprint,
+)
 
-PROGRESS_STEPS = 1000
-"""The length of a node's progress bar."""
-
-IS_CHANGED_SECONDS = 10.0
-"""How long IS_CHANGED waits for the process, which it may have to start."""
+FOLDER_TYPES = {
+    "checkpoint": "checkpoints",
+    "lora": "loras",
+    "vae": "vae",
+    "controlnet": "controlnet",
+    "upscale": "upscale_models",
+    "diffusion_model": "diffusion_models",
+    "diffusion_models/GGUF": "diffusion_models",
+    "text_encoders": "text_encoders",
+    "clip_vision": "clip_vision",
+    "audio_encoder": "audio_encoders",
+    "latent_upscale": "latent_upscale_models",
+    "model_patch": "model_patches",
+    "sam2": "sam2",
+    "zoedepth": "zoedepth",
+    "SEEDVR2_model": "SEEDVR2",
+    "SEEDVR2_vae_model": "SEEDVR2",
+}
+"""The types that workflows have always used, with the folder of each (store contract 5)."""
 
 log = logging.getLogger("AnymatixFetcher")
-
-sidecar_process = SidecarProcess(Path(__file__).parent)
-"""The one sidecar process of this ComfyUI; not started before a node needs it."""
-
-NodeOutput = tuple[str, str]
-Fingerprint = Union[str, float]
-FetchParams = dict[str, str]
-
-
-class FetchError(RuntimeError):
-    """A model could not be fetched; the message is what ComfyUI shows."""
 
 
 class AnyType(str):
@@ -46,6 +54,8 @@ class AnyType(str):
     ComfyUI and its front end ask whether two types differ; this one never does.
     """
 
+    __hash__ = str.__hash__
+
     def __ne__(self, other: object) -> bool:
         return False
 
@@ -53,15 +63,33 @@ class AnyType(str):
 ANY = AnyType("*")
 
 
-class AnymatixFetcher:
-    """Fetches the model that a dict names, unless it is on disk already."""
+def _fetches(make_fetch: Callable[..., Fetch]) -> Callable[..., Any]:
+    """A node's function, async where this ComfyUI awaits nodes, from one that makes its fetch.
+
+    It gives the path and the loader name of the model, and raises :class:`FetchError`, the sidecar
+    process's own error, or ComfyUI's interrupt when the user pressed Stop.
+    """
+    if comfyui.runs_async_nodes():
+
+        @functools.wraps(make_fetch)
+        async def fetch_async(*args: Any, **inputs: Any) -> Any:
+            _warn_of_namesakes()
+            return await make_fetch(*args, **inputs).run_async()
+
+        return fetch_async
+
+    @functools.wraps(make_fetch)
+    def fetch(*args: Any, **inputs: Any) -> Any:
+        _warn_of_namesakes()
+        return make_fetch(*args, **inputs).run()
+
+    return fetch
+
+
+class _Fetching:
+    """What the nodes have in common."""
 
     CATEGORY = "Anymatix"
-    DESCRIPTION = (
-        "Downloads a model into ComfyUI's folder for its type and gives its path, and its name for"
-        " the built-in loaders. A model that is there already is not downloaded again."
-    )
-    FUNCTION = "download_model"
     OUTPUT_NODE = True
     RETURN_TYPES = ("STRING", ANY)
     RETURN_NAMES = ("path", "name")
@@ -70,57 +98,144 @@ class AnymatixFetcher:
         "The model's name as loaders list it; connect it to ckpt_name, lora_name, vae_name, ...",
     )
 
+
+class AnymatixFetch(_Fetching):
+    """Fetches the model that its widgets name, unless it is on disk already."""
+
+    DESCRIPTION = (
+        "Downloads a model into ComfyUI's folder for its type and gives its path, and its name for"
+        " the built-in loaders. A model that is there already is not downloaded again."
+    )
+    FUNCTION = "fetch"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        url = {
+            "default": "",
+            "placeholder": "https://...",
+            "tooltip": "Link of the model file. Access tokens belong into ComfyUI's environment.",
+        }
+        sha256 = {"default": "", "tooltip": "The SHA-256 that the file must have."}
+        name = {"default": "", "tooltip": "A plain file name to lay beside the stored one."}
+        kind = (offered_types(), {"default": "checkpoint"})
+        return {
+            "required": {"url": ("STRING", url), "type": kind},
+            "optional": {"sha256": ("STRING", sha256), "name": ("STRING", name)},
+        }
+
+    @_fetches
+    def fetch(
+        self,
+        url: object,
+        type: object,
+        sha256: object = "",
+        name: object = "",
+    ) -> Fetch:
+        """Path and loader name of the model; see :func:`_fetches`."""
+        return Fetch(_widget_params(url, type, sha256, name))
+
+    @classmethod
+    def IS_CHANGED(
+        cls, url: object, type: object, sha256: object = "", name: object = ""
+    ) -> Fingerprint:
+        """The same text while the model is on disk, NaN otherwise; never raises, no network."""
+        return fingerprint(lambda: _widget_params(url, type, sha256, name))
+
+
+class AnymatixFetcher(_Fetching):
+    """Fetches the model that a dict names; the node that workflows have always used."""
+
+    DESCRIPTION = (
+        "Downloads the model that an object names, for workflows that are made by programs."
+        " Anymatix Fetch does the same with fields to fill in."
+    )
+    FUNCTION = "download_model"
+
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"url": ({"url": "STRING", "type": "STRING", "auth": "STRING"}, {})}}
 
-    def download_model(self, url: object) -> NodeOutput:
-        """Absolute path and loader name of the model; blocks until it is there.
-
-        Raises :class:`FetchError`, or ComfyUI's own interrupt when the user pressed Stop.
-        """
-        return _fetch(_fetch_params(url))
+    @_fetches
+    def download_model(self, url: object) -> Fetch:
+        """Path and loader name of the model; see :func:`_fetches`."""
+        return Fetch(_fetch_params(url))
 
     @classmethod
     def IS_CHANGED(cls, url: object) -> Fingerprint:
-        """The same text while the model is on disk, NaN otherwise; never raises, no network."""
-        return _fingerprint(lambda: _fetch_params(url))
+        """See :meth:`AnymatixFetch.IS_CHANGED`."""
+        return fingerprint(lambda: _fetch_params(url))
 
 
-class AnymatixCheckpointFetcher:
+class AnymatixCheckpointFetcher(_Fetching):
     """Fetches a checkpoint by its bare url; kept for old workflows."""
 
-    CATEGORY = "Anymatix"
     DEPRECATED = True
-    DESCRIPTION = "Use Anymatix Fetcher instead."
+    DESCRIPTION = "Use Anymatix Fetch instead."
     FUNCTION = "download_model"
-    OUTPUT_NODE = True
-    RETURN_TYPES = AnymatixFetcher.RETURN_TYPES
-    RETURN_NAMES = AnymatixFetcher.RETURN_NAMES
-    OUTPUT_TOOLTIPS = AnymatixFetcher.OUTPUT_TOOLTIPS
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"url": ("STRING", {})}, "optional": {"auth": ("STRING", {})}}
 
-    def download_model(self, url: object, auth: object = None) -> NodeOutput:
-        """See :meth:`AnymatixFetcher.download_model`."""
-        return _fetch(_checkpoint_params(url, auth))
+    @_fetches
+    def download_model(self, url: object, auth: object = None) -> Fetch:
+        """Path and loader name of the model; see :func:`_fetches`."""
+        return Fetch(_checkpoint_params(url, auth))
 
     @classmethod
     def IS_CHANGED(cls, url: object, auth: object = None) -> Fingerprint:
-        """See :meth:`AnymatixFetcher.IS_CHANGED`."""
-        return _fingerprint(lambda: _checkpoint_params(url, auth))
+        """See :meth:`AnymatixFetch.IS_CHANGED`."""
+        return fingerprint(lambda: _checkpoint_params(url, auth))
 
 
 NODE_CLASS_MAPPINGS = {
+    "AnymatixFetch": AnymatixFetch,
     "AnymatixFetcher": AnymatixFetcher,
     "AnymatixCheckpointFetcher": AnymatixCheckpointFetcher,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
+    "AnymatixFetch": "Anymatix Fetch",
     "AnymatixFetcher": "Anymatix Fetcher",
     "AnymatixCheckpointFetcher": "Anymatix Checkpoint Fetcher (deprecated)",
 }
+
+
+def offered_types() -> list[str]:
+    """The types to choose from: those of old, several files as one, and ComfyUI's other folders."""
+    covered = set(FOLDER_TYPES.values())
+    others = [key for key in comfyui.model_types() if key not in covered]
+    return list(dict.fromkeys([*FOLDER_TYPES, *PACK_TYPES, *ANNOTATOR_TYPES, *others]))
+
+
+_told_namesakes: set[str] = set()
+
+
+def _warn_of_namesakes() -> None:
+    """Says once which other pack has a node of the same name, since ComfyUI says nothing."""
+    comfyui_nodes = getattr(comfyui.module("nodes"), "NODE_CLASS_MAPPINGS", {})
+    for name, ours in NODE_CLASS_MAPPINGS.items():
+        other = comfyui_nodes.get(name)
+        if other is None or other is ours or name in _told_namesakes:
+            continue
+        origin = getattr(sys.modules.get(other.__module__), "__file__", None) or other.__module__
+        if origin != __file__:
+            _told_namesakes.add(name)
+            log.warning(
+                "Another node pack (%s) has a node %s too, and ComfyUI uses the one that is loaded"
+                " last: disable one of the two packs.",
+                origin, name,
+            )  # fmt: skip
+
+
+_warn_of_namesakes()
+
+
+def _widget_params(url: object, kind: object, sha256: object, name: object) -> FetchParams:
+    """The params of ``fetch`` from what was typed; nobody wants the space around a pasted link."""
+    if not isinstance(url, str) or not url.strip():
+        raise FetchError("Anymatix Fetch has no `url`; paste the link of the model file into it.")
+    typed = {"url": url.strip(), "type": kind, "sha256": sha256, "name": name}
+    return _fetch_params({k: v.strip() if isinstance(v, str) else v for k, v in typed.items()})
 
 
 def _fetch_params(spec: object) -> FetchParams:
@@ -186,152 +301,3 @@ def split_tokens(url: str) -> tuple[str, str]:
     rest = urllib.parse.urlencode([pair for pair in pairs if pair[0] != "token"])
     tokens = urllib.parse.urlencode([pair for pair in pairs if pair[0] == "token"])
     return urllib.parse.urlunparse(parts._replace(query=rest)), tokens
-
-
-def _fetch(params: FetchParams) -> NodeOutput:
-    if "auth" in params:
-        _warn_of_token_in_workflow()
-    bar = _Bar()
-
-    def on_update(progress: Progress | None) -> None:
-        # In the node's own thread: raising clears ComfyUI's flag, and nobody else may do that.
-        _raise_if_interrupted()
-        if progress is not None:
-            bar.show(progress)
-
-    settings = _settings()
-    try:
-        result = sidecar_process.request("fetch", params, settings=settings, on_update=on_update)
-    except RpcError as error:
-        raise FetchError(_message(params, error, settings)) from None
-    return result["path"], result["relativeName"]
-
-
-def _fingerprint(make_params: Callable[[], FetchParams]) -> Fingerprint:
-    deadline = time.monotonic() + IS_CHANGED_SECONDS
-
-    def on_update(progress: Progress | None) -> None:
-        if time.monotonic() > deadline:
-            raise TimeoutError
-
-    try:
-        params = make_params()
-        result = sidecar_process.request(
-            "isChanged",
-            {name: params[name] for name in ("url", "type", "auth") if name in params},
-            settings=_settings(),
-            on_update=on_update,
-        )
-        fingerprint = result["fingerprint"]
-        return fingerprint if isinstance(fingerprint, str) else math.nan
-    except Exception as failure:  # the node runs then, and tells what is wrong in a better place
-        log.debug("IS_CHANGED has no answer: %s", failure)
-        return math.nan
-
-
-def _message(params: FetchParams, error: RpcError, settings: Mapping[str, Any]) -> str:
-    """What ComfyUI shows, in the shape that clients parse (store contract, section 7.1)."""
-    sentence = " ".join(str(error).split())
-    if sentence[-1:] not in (".", "!", "?"):
-        sentence += "."
-    hint = error.data.get("hint")
-    if hint:
-        sentence += f" {redact(str(hint))}"
-    lines = [f"Failed to download {params['type']} model: {sentence}"]
-    if error.data.get("kind") == "diskFull":
-        folders = settings.get("folders", {}).get(params["type"], [])
-        volume = error.data.get("volume") or next(iter(folders), settings.get("modelsDir"))
-        lines.append(f"[ANYMATIX_STORAGE_FULL:{volume}]")
-    lines.append(f"URL: {redact(str(error.data.get('url') or params['url']))}")
-    return "\n".join(lines)
-
-
-@functools.cache
-def _warn_of_token_in_workflow() -> None:
-    """Warns the first time only."""
-    log.warning(
-        "A workflow carries an access token, which ComfyUI shows in its queue, history and saved"
-        " images: remove it from the workflow and set HF_TOKEN or CIVITAI_API_TOKEN in ComfyUI's"
-        " environment instead."
-    )
-
-
-class _Bar:
-    """The node's progress bar. Showing a value may raise ComfyUI's interrupt."""
-
-    def __init__(self) -> None:
-        utils = _comfyui("comfy.utils")
-        self._bar = utils.ProgressBar(PROGRESS_STEPS) if utils is not None else None
-        self._shown = -1
-        self._update(0)
-
-    def show(self, progress: Progress) -> None:
-        share = progress.get("progress")
-        if isinstance(share, (int, float)):  # null while the length is unknown
-            self._update(min(PROGRESS_STEPS, round(PROGRESS_STEPS * share)))
-
-    def _update(self, step: int) -> None:
-        if self._bar is not None and step != self._shown:
-            self._shown = step
-            self._bar.update_absolute(step)
-
-
-def _raise_if_interrupted() -> None:
-    management = _comfyui("comfy.model_management")
-    if management is not None:
-        management.throw_exception_if_processing_interrupted()
-
-
-def _settings() -> dict[str, Any]:
-    """The params of ``initialize``: the model folders that ComfyUI uses at this moment."""
-    settings: dict[str, Any] = {"clientInfo": {"name": "ComfyUI"}}
-    folder_paths = _comfyui("folder_paths")
-    if folder_paths is not None:
-        table = folder_paths.folder_names_and_paths
-        models_dir = os.path.abspath(folder_paths.models_dir)
-        pack_folders = [str(path) for path in table.get("custom_nodes", ([],))[0]]
-        if not _may_hold_packs(models_dir, pack_folders):
-            settings["modelsDir"] = models_dir
-        settings["folders"] = model_folders(table, pack_folders)
-    return settings
-
-
-def model_folders(table: Mapping[str, Any], pack_folders: list[str]) -> dict[str, list[str]]:
-    """ComfyUI's folder table as ``initialize`` takes it: absolute folders, in ComfyUI's order.
-
-    Left out is every folder that is, contains or lies in a folder of node packs: a download must
-    never land where ComfyUI loads code from.
-    """
-    folders: dict[str, list[str]] = {}
-    for key, entry in list(table.items()):  # a copy: a pack may register a folder meanwhile
-        if key in ("custom_nodes", "configs"):
-            continue
-        paths = dict.fromkeys(os.path.abspath(path) for path in entry[0])
-        kept = [path for path in paths if not _may_hold_packs(path, pack_folders)]
-        if kept:
-            folders[str(key)] = kept
-    return folders
-
-
-def _may_hold_packs(folder: str, pack_folders: list[str]) -> bool:
-    for form in (os.path.abspath(folder), os.path.realpath(folder)):
-        if "custom_nodes" in Path(form.lower()).parts:
-            return True
-        if os.path.isdir(os.path.join(form, "custom_nodes")):
-            return True
-        for pack_folder in pack_folders:
-            packs = os.path.realpath(pack_folder)
-            if _is_within(packs, form) or _is_within(form, packs):
-                return True
-    return False
-
-
-def _is_within(inner: str, outer: str) -> bool:
-    inner_parts = Path(os.path.normcase(inner)).parts
-    outer_parts = Path(os.path.normcase(outer)).parts
-    return inner_parts[: len(outer_parts)] == outer_parts
-
-
-def _comfyui(module: str) -> ModuleType | None:
-    """One of ComfyUI's modules, which it loads before any node runs; None outside of ComfyUI."""
-    return sys.modules.get(module)

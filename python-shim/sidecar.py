@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, Optional, cast
 
 from .java_runtime import JavaNotFoundError, JavaRuntime, find_java
@@ -47,6 +48,9 @@ CANCEL_SECONDS = 1.0
 MAX_RESTARTS = 3
 """How often one request is repeated on a new process before it fails."""
 
+_REGISTRY = "_anymatix_fetcher_processes"
+"""A module that no file backs: a place that outlives a reload of the pack."""
+
 _EXIT_SECONDS = 3.0
 _LOG_LINE_BYTES = 8192
 _LOG_LINES_PER_SECOND = 200
@@ -61,6 +65,10 @@ OnUpdate = Callable[[Optional[Progress]], None]
 
 What it raises cancels the request and reaches the caller unchanged.
 """
+
+
+Settings = Callable[[], Mapping[str, Any]]
+"""Tells the params of ``initialize`` as they are at this moment."""
 
 
 class SidecarError(RuntimeError):
@@ -129,6 +137,8 @@ class SidecarProcess:
         self._started: Future[_Jvm] | None = None
         self._owner_pid = os.getpid()
         self._closed = False
+        self._running_requests = 0
+        self._is_replaced = False
 
     @property
     def pid(self) -> int | None:
@@ -141,25 +151,52 @@ class SidecarProcess:
         method: str,
         params: Mapping[str, Any],
         *,
-        settings: Mapping[str, Any],
+        settings: Settings,
         on_update: OnUpdate,
     ) -> Any:
-        """The result of one request, from a process that was initialized with ``settings``.
+        """The result of one request, from a process that was initialized with ``settings()``.
 
-        The process is started, or initialized again, as needed. If it dies in the middle the
-        request is repeated on a new one: a fetch then goes on from the bytes on disk.
+        The process is started, or initialized again, as needed; the settings are asked for just
+        before. If it dies in the middle the request is repeated on a new one: a fetch then goes on
+        from the bytes on disk.
 
         Raises :class:`RpcError` if the process answers so, :class:`SidecarError` if no process can
         be had, and whatever ``on_update`` raises: then the request has been cancelled, and has
         answered or used up its second.
         """
+        with self._lock:
+            self._running_requests += 1
+        try:
+            return self._request(method, params, settings, on_update)
+        finally:
+            with self._lock:
+                self._running_requests -= 1
+            self._end_if_replaced()
+
+    def give_way(self) -> None:
+        """Ends the JVM as soon as nobody uses it: another object took this one's place.
+
+        A request that comes all the same, from a node that was made before, is served.
+        """
+        with self._lock:
+            self._is_replaced = True
+        self._end_if_replaced()
+
+    def _end_if_replaced(self) -> None:
+        with self._lock:
+            is_over = self._is_replaced and self._running_requests == 0
+        jvm = self._live_jvm() if is_over else None
+        if jvm is not None:
+            jvm.end_input()
+
+    def _request(
+        self, method: str, params: Mapping[str, Any], settings: Settings, on_update: OnUpdate
+    ) -> Any:
         reason = ""
         for _ in range(1 + MAX_RESTARTS):
             jvm = self._jvm(on_update)
             try:
-                if jvm.settings != settings:
-                    jvm.call("initialize", settings, on_update)
-                    jvm.settings = settings
+                jvm.initialize(settings, on_update)
                 return jvm.call(method, params, on_update)
             except _ProcessDiedError as died:
                 reason = str(died)
@@ -237,6 +274,20 @@ class SidecarProcess:
             started.set_exception(SidecarError(f"Starting the sidecar process failed: {failure}."))
 
 
+def shared_process(folder: Path) -> SidecarProcess:
+    """The process for a pack's folder.
+
+    Where the pack is loaded a second time into one Python process, as a reload does, the process
+    of the first load gives way, so that there is one JVM.
+    """
+    registry = vars(sys.modules.setdefault(_REGISTRY, ModuleType(_REGISTRY)))
+    earlier = registry.get(str(folder))
+    process = registry[str(folder)] = SidecarProcess(folder)
+    if earlier is not None:
+        earlier.give_way()
+    return process
+
+
 def with_utf8_file_names(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment in which Java can form every file name.
 
@@ -256,8 +307,9 @@ class _Jvm:
         self, java: JavaRuntime, jar: Path, environ: Mapping[str, str], silence_seconds: float
     ) -> None:
         self.executable = java.executable
-        self.settings: Mapping[str, Any] | None = None
         self.has_answered = False
+        self._settings: Mapping[str, Any] | None = None
+        self._initializing = threading.Lock()
         self._silence_seconds = silence_seconds
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._calls: dict[int, queue.SimpleQueue[Any]] = {}
@@ -326,8 +378,27 @@ class _Jvm:
             raise RpcError(error)
         return answer.get("result")
 
-    def close(self) -> None:
+    def initialize(self, settings: Settings, on_update: OnUpdate) -> None:
+        """Names the settings to the JVM unless it knows them; one caller at a time.
+
+        Together with asking for them late this keeps an older answer from replacing a newer one.
+        """
+        while not self._initializing.acquire(timeout=POLL_SECONDS):
+            on_update(None)
+        try:
+            wanted = settings()
+            if wanted != self._settings:
+                self.call("initialize", wanted, on_update)
+                self._settings = wanted
+        finally:
+            self._initializing.release()
+
+    def end_input(self) -> None:
+        """Lets the JVM end by itself, which it does within two seconds; does not wait."""
         self._outbox.put(None)
+
+    def close(self) -> None:
+        self.end_input()
         self._reader.join(_EXIT_SECONDS)
         if self._reader.is_alive():
             self._kill("did not end when asked to")

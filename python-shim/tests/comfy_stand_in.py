@@ -1,13 +1,19 @@
 """The part of ComfyUI that the nodes meet, behaving as a real one was measured to behave.
 
-:class:`ComfyUI` puts modules named ``comfy``, ``folder_paths`` and ``server`` in place while it is
-entered, and runs prompts in the API format as ComfyUI's executor does: validation of links, then
-IS_CHANGED, then the nodes that are not cached, with the messages that a client would get.
+:class:`ComfyUI` puts modules named ``comfy``, ``folder_paths``, ``server``, ... in place while it
+is entered, and runs prompts in the API format as ComfyUI's executor does: validation of links, then
+IS_CHANGED, then the nodes that are not cached, with the messages that a client would get. It is a
+ComfyUI that awaits async nodes and tells the executing node, or, on request, one before that.
 ``test_comfy_stand_in`` states each fact that the other tests lean on.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import inspect
+import itertools
+import json
 import logging
 import math
 import os
@@ -18,7 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 MODEL_SUFFIXES = {".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft"}
 
@@ -44,22 +50,59 @@ class Run:
     """What ComfyUI prints of a failure: all of the exception's chain."""
 
 
-class ComfyUI:
-    """A ComfyUI whose models folder is ``base/models``; nothing exists there before it is made."""
+class ExecutionContext(NamedTuple):
+    """What ``get_executing_context`` tells."""
 
-    def __init__(self, base: Path, node_classes: Mapping[str, type[Any]]) -> None:
+    prompt_id: str
+    node_id: str
+    list_index: int | None
+
+
+_context: contextvars.ContextVar[ExecutionContext | None] = contextvars.ContextVar(
+    "context", default=None
+)
+
+
+class Message(NamedTuple):
+    """What a client was sent."""
+
+    event: str
+    data: Any
+    client_id: str | None
+
+
+class ComfyUI:
+    """A ComfyUI whose models folder is ``base/models``; nothing exists there before it is made.
+
+    ``is_async`` is false for a version from before async nodes.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        node_classes: Mapping[str, type[Any]],
+        *,
+        is_async: bool = True,
+        client_id: str | None = "the-client",
+    ) -> None:
         self.base = base
         self.models_dir = base / "models"
-        self.messages: list[tuple[str, dict[str, Any]]] = []
+        self.messages: list[Message] = []
         self.progress_threads: set[int] = set()
         self.interrupt_checked_in: set[int] = set()
         self.folder_table = self._default_folders()
-        self._node_classes = {**self._built_in_nodes(), **node_classes}
+        self.node_classes = {**self._built_in_nodes(), **node_classes}
+        # What a prompt server has of the prompt that runs.
+        self.client_id: str | None = None
+        self.last_node_id: str | None = None
+        self.last_prompt_id: str | None = None
+        self._prompt_client = client_id
+        self._is_async = is_async
+        self._prompt_numbers = itertools.count(1)
         self._interrupted = False
         self._interrupt_lock = threading.RLock()
-        self._executing: str | None = None
-        self._cache: dict[str, tuple[Any, tuple[Any, ...]]] = {}
-        self._fingerprints: dict[str, Any] = {}
+        self._cache: dict[str, tuple[Any, ...]] = {}
+        self._signatures: dict[str, str] = {}
         self._saved_modules: dict[str, ModuleType | None] = {}
 
     def __enter__(self) -> ComfyUI:
@@ -93,25 +136,35 @@ class ComfyUI:
         refusal = self._validate(prompt)
         if refusal is not None:
             return Run("refused", refusal)
+        self.client_id = self._prompt_client
+        self.last_prompt_id = f"prompt-{next(self._prompt_numbers)}"
+        self._signatures = self._sign(prompt)
+        order = self._execution_order(prompt)
         run = Run("success")
-        unchanged = self._unchanged_nodes(prompt)
-        run.cached = sorted(unchanged)
-        results = {node: self._cache[node][1] for node in unchanged}
+        run.cached = sorted(node for node in order if self._signatures[node] in self._cache)
         # Only the last prompt's values are kept.
-        self._cache = {node: self._cache[node] for node in unchanged}
-        for node in self._execution_order(prompt):
-            if node not in results and not self._execute(node, prompt, results, run):
-                break
-        run.outputs = results
+        kept = {self._signatures[node] for node in run.cached}
+        self._cache = {key: value for key, value in self._cache.items() if key in kept}
+        if self._is_async:
+            asyncio.run(self._run_async(prompt, order, run))
+        else:
+            for node in order:
+                if not self._execute(node, prompt, run):
+                    break
+        self.last_node_id = None
         return run
+
+    def events(self, event: str, node: str | None = None) -> list[Any]:
+        """The data of the messages of a kind, of all nodes or of one."""
+        return [
+            message.data
+            for message in self.messages
+            if message.event == event and node in (None, message.data["node"])
+        ]
 
     def progress_of(self, node: str) -> list[int]:
         """The values that the node's progress bar was sent, in order."""
-        return [
-            data["value"]
-            for event, data in self.messages
-            if event == "progress" and data["node"] == node
-        ]
+        return [data["value"] for data in self.events("progress", node)]
 
     def list_models(self, key: str) -> list[str]:
         """What a loader of that folder offers: names relative to the folder that holds them."""
@@ -141,16 +194,30 @@ class ComfyUI:
         folder_paths.get_full_path_or_raise = self._full_path
         server: Any = ModuleType("server")
         server.PromptServer = type("PromptServer", (), {"instance": self})
-        return {
+        nodes: Any = ModuleType("nodes")
+        nodes.NODE_CLASS_MAPPINGS = self.node_classes
+        execution: Any = ModuleType("execution")
+        execution.execute = _execute_async if self._is_async else _execute_sync
+        modules = {
             "comfy": comfy,
             "comfy.model_management": management,
             "comfy.utils": utils,
             "folder_paths": folder_paths,
             "server": server,
+            "nodes": nodes,
+            "execution": execution,
         }
+        if self._is_async:
+            context: Any = ModuleType("comfy_execution.utils")
+            context.get_executing_context = _context.get
+            modules["comfy_execution.utils"] = context
+        return modules
 
-    def send_sync(self, event: str, data: dict[str, Any], sid: str | None = None) -> None:
-        self.messages.append((event, data))
+    def send_sync(self, event: str, data: Any, sid: str | None = None) -> None:
+        self.messages.append(Message(event, data, sid))
+
+    def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
+        self.send_sync("text", {"node": node_id, "text": text}, sid)
 
     def _throw_if_interrupted(self) -> None:
         self.interrupt_checked_in.add(threading.get_ident())
@@ -165,15 +232,18 @@ class ComfyUI:
         class ProgressBar:
             def __init__(self, total: int, node_id: str | None = None) -> None:
                 self.total = total
-                self.node_id = node_id if node_id is not None else comfy._executing
+                self.node_id = node_id
 
             def update_absolute(self, value: int, total: int | None = None) -> None:
                 if total is not None:
                     self.total = total
                 comfy.progress_threads.add(threading.get_ident())
                 comfy._throw_if_interrupted()
-                message = {"value": value, "max": self.total, "node": self.node_id}
-                comfy.send_sync("progress", message)
+                context = _context.get()
+                running = context.node_id if context is not None else comfy.last_node_id
+                node = self.node_id if self.node_id is not None else running
+                message = {"value": value, "max": self.total, "node": node}
+                comfy.send_sync("progress", message, comfy.client_id)
 
         return ProgressBar
 
@@ -245,13 +315,13 @@ class ComfyUI:
 
     def _validate(self, prompt: Prompt) -> dict[str, Any] | None:
         for node, spec in prompt.items():
-            node_class = self._node_classes[spec["class_type"]]
+            node_class = self.node_classes[spec["class_type"]]
             for name, declared in node_class.INPUT_TYPES().get("required", {}).items():
                 if name not in spec["inputs"]:
                     return {"type": "required_input_missing", "node": node, "details": name}
                 value, wanted = spec["inputs"][name], declared[0]
                 if is_link(value):
-                    origin = self._node_classes[prompt[value[0]]["class_type"]]
+                    origin = self.node_classes[prompt[value[0]]["class_type"]]
                     # ComfyUI asks with !=, the whole trick of a type that connects to anything.
                     if origin.RETURN_TYPES[value[1]] != wanted and wanted != "*":
                         return {"type": "return_type_mismatch", "node": node, "details": name}
@@ -262,7 +332,7 @@ class ComfyUI:
         return None
 
     def _is_output(self, spec: dict[str, Any]) -> bool:
-        return bool(getattr(self._node_classes[spec["class_type"]], "OUTPUT_NODE", False))
+        return bool(getattr(self.node_classes[spec["class_type"]], "OUTPUT_NODE", False))
 
     def _execution_order(self, prompt: Prompt) -> list[str]:
         """What the output nodes need, each node after those it is linked to."""
@@ -280,52 +350,143 @@ class ComfyUI:
                 visit(node)
         return order
 
-    def _unchanged_nodes(self, prompt: Prompt) -> set[str]:
-        fingerprints = {node: self._fingerprint(spec) for node, spec in prompt.items()}
-        unchanged: set[str] = set()
-        for node in self._execution_order(prompt):
-            spec = prompt[node]
-            links = [value[0] for value in spec["inputs"].values() if is_link(value)]
-            signature = (spec, fingerprints[node])
-            # NaN equals nothing, itself included.
-            same = node in self._cache and self._cache[node][0] == signature
-            if same and fingerprints[node] == fingerprints[node] and unchanged.issuperset(links):
-                unchanged.add(node)
-        self._fingerprints = fingerprints
-        return unchanged
+    def _sign(self, prompt: Prompt) -> dict[str, str]:
+        """What each node's result is cached under: class, inputs, fingerprint, and its ancestors.
 
-    def _fingerprint(self, spec: dict[str, Any]) -> Any:
-        node_class = self._node_classes[spec["class_type"]]
+        The node's id is part of it only if the node asks for it as a hidden input.
+        """
+        signatures: dict[str, str] = {}
+
+        def sign(node: str) -> str:
+            if node not in signatures:
+                spec = prompt[node]
+                inputs = {
+                    name: [sign(value[0]), value[1]] if is_link(value) else value
+                    for name, value in spec["inputs"].items()
+                }
+                fingerprint = self._fingerprint(node, spec)
+                # NaN equals nothing, itself included.
+                is_nan = isinstance(fingerprint, float) and math.isnan(fingerprint)
+                changed = f"NaN {next(self._nan_numbers)}" if is_nan else fingerprint
+                hidden = self._hidden(node, spec)
+                signatures[node] = json.dumps([spec["class_type"], inputs, changed, hidden])
+            return signatures[node]
+
+        for node in prompt:
+            sign(node)
+        return signatures
+
+    _nan_numbers = itertools.count()
+
+    def _hidden(self, node: str, spec: dict[str, Any]) -> dict[str, str]:
+        declared = self.node_classes[spec["class_type"]].INPUT_TYPES().get("hidden", {})
+        return {name: node for name, kind in declared.items() if kind == "UNIQUE_ID"}
+
+    def _fingerprint(self, node: str, spec: dict[str, Any]) -> Any:
+        node_class = self.node_classes[spec["class_type"]]
         if not hasattr(node_class, "IS_CHANGED"):
             return ""
         inputs = {k: None if is_link(v) else v for k, v in spec["inputs"].items()}
         try:
-            return node_class.IS_CHANGED(**inputs)
+            return node_class.IS_CHANGED(**inputs, **self._hidden(node, spec))
         except Exception as error:
             logging.getLogger("comfy_stand_in").warning("WARNING: %s", error)
             return math.nan
 
-    def _execute(
-        self, node: str, prompt: Prompt, results: dict[str, tuple[Any, ...]], run: Run
-    ) -> bool:
+    async def _run_async(self, prompt: Prompt, order: list[str], run: Run) -> None:
+        """Starts what is ready, async nodes first, and waits only when nothing else is to do.
+
+        The first failure ends it; leaving the loop then cancels the nodes that still wait.
+        """
+        pending: dict[str, asyncio.Task[Any]] = {}
+        while len(run.outputs) < len(order):
+            for node in [node for node, task in pending.items() if task.done()]:
+                if not self._finish(node, prompt, run, pending.pop(node).result):
+                    return
+            ready = [
+                node
+                for node in order
+                if node not in run.outputs
+                and node not in pending
+                and all(origin in run.outputs for origin in _origins(prompt[node]))
+            ]
+            if ready:
+                node = min(ready, key=lambda ready_node: not self._is_coroutine(prompt[ready_node]))
+                if not self._is_coroutine(prompt[node]):
+                    if not self._execute(node, prompt, run):
+                        return
+                elif not self._finish_cached(node, run):
+                    self._announce(node, run)
+                    pending[node] = asyncio.create_task(self._await_node(node, prompt, run))
+                    await asyncio.sleep(0)
+            elif pending:
+                await asyncio.wait(pending.values(), return_when=asyncio.FIRST_COMPLETED)
+
+    def _is_coroutine(self, spec: dict[str, Any]) -> bool:
+        node_class = self.node_classes[spec["class_type"]]
+        return inspect.iscoroutinefunction(getattr(node_class, node_class.FUNCTION))
+
+    async def _await_node(self, node: str, prompt: Prompt, run: Run) -> Any:
+        self._throw_if_interrupted()
+        token = self._enter_context(node)
+        try:
+            return await self._function(node, prompt)(**self._inputs(node, prompt, run))
+        finally:
+            _context.reset(token)
+
+    def _execute(self, node: str, prompt: Prompt, run: Run) -> bool:
+        if self._finish_cached(node, run):
+            return True
+        self._announce(node, run)
+
+        def call() -> Any:
+            self._throw_if_interrupted()
+            token = self._enter_context(node)
+            try:
+                return self._function(node, prompt)(**self._inputs(node, prompt, run))
+            finally:
+                _context.reset(token)
+
+        return self._finish(node, prompt, run, call)
+
+    def _announce(self, node: str, run: Run) -> None:
+        self.last_node_id = node
+        run.executed.append(node)
+
+    def _enter_context(self, node: str) -> Any:
+        known = self._is_async and self.last_prompt_id is not None
+        return _context.set(ExecutionContext(str(self.last_prompt_id), node, 0) if known else None)
+
+    def _function(self, node: str, prompt: Prompt) -> Callable[..., Any]:
+        node_class = self.node_classes[prompt[node]["class_type"]]
+        function: Callable[..., Any] = getattr(node_class(), node_class.FUNCTION)
+        return function
+
+    def _inputs(self, node: str, prompt: Prompt, run: Run) -> dict[str, Any]:
         spec = prompt[node]
-        node_class = self._node_classes[spec["class_type"]]
-        inputs = {
-            name: results[value[0]][value[1]] if is_link(value) else value
+        given = {
+            name: run.outputs[value[0]][value[1]] if is_link(value) else value
             for name, value in spec["inputs"].items()
         }
-        self._executing = node
-        run.executed.append(node)
+        return {**given, **self._hidden(node, spec)}
+
+    def _finish_cached(self, node: str, run: Run) -> bool:
+        cached = self._cache.get(self._signatures[node])
+        if cached is not None:
+            run.outputs[node] = cached
+        return cached is not None
+
+    def _finish(self, node: str, prompt: Prompt, run: Run, result_of: Callable[[], Any]) -> bool:
+        """Takes a node's result, or tells how it failed; whether the prompt goes on."""
         try:
-            self._throw_if_interrupted()
-            function: Callable[..., Any] = getattr(node_class(), node_class.FUNCTION)
-            result = function(**inputs)
+            result = result_of()
             len(result)  # a node that returns None fails just here
         except InterruptProcessingException:
             run.status = "execution_interrupted"
-            run.details = {"node_id": node, "executed": list(results)}
+            run.details = {"node_id": node, "executed": list(run.outputs)}
             return False
         except Exception as error:
+            inputs = self._inputs(node, prompt, run)
             run.status = "execution_error"
             run.details = {
                 "node_id": node,
@@ -338,11 +499,21 @@ class ComfyUI:
                 traceback.format_exception(type(error), error, error.__traceback__)
             )
             return False
-        finally:
-            self._executing = None
-        results[node] = result
-        self._cache[node] = ((spec, self._fingerprints[node]), result)
+        run.outputs[node] = result
+        self._cache[self._signatures[node]] = result
         return True
+
+
+async def _execute_async() -> None:
+    """An executor that awaits nodes is a coroutine function itself."""
+
+
+def _execute_sync() -> None:
+    """One that does not is none."""
+
+
+def _origins(spec: dict[str, Any]) -> list[str]:
+    return [value[0] for value in spec["inputs"].values() if is_link(value)]
 
 
 def is_link(value: Any) -> bool:

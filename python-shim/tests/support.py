@@ -133,9 +133,7 @@ class ShimTestCase(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="anymatix-")
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name).resolve()
-        self.pack = load_pack()
-        self.nodes = part_of_pack(self.pack, "nodes")
-        self.sidecar = part_of_pack(self.pack, "sidecar")
+        self.load_pack()
         self.logs = LogRecords()
         logger = logging.getLogger("AnymatixFetcher")
         level, propagate = logger.level, logger.propagate
@@ -145,6 +143,14 @@ class ShimTestCase(unittest.TestCase):
         self.addCleanup(logger.setLevel, level)
         self.addCleanup(setattr, logger, "propagate", propagate)
         self.addCleanup(logger.removeHandler, self.logs)
+
+    def load_pack(self) -> None:
+        """Loads the pack afresh, in the ComfyUI that is there at this moment."""
+        self.pack = load_pack()
+        self.nodes = part_of_pack(self.pack, "nodes")
+        self.fetching = part_of_pack(self.pack, "fetching")
+        self.comfyui = part_of_pack(self.pack, "comfyui")
+        self.sidecar = part_of_pack(self.pack, "sidecar")
 
     def sidecar_process(self, **options: Any) -> Any:
         """A sidecar process of the pack, closed at the end of the test."""

@@ -17,12 +17,13 @@ CHECKPOINT = {"url": "https://h.example.org/m.safetensors", "type": "checkpoint"
 
 
 class DeclarationTest(ShimTestCase):
-    def test_the_mappings_name_both_nodes(self) -> None:
+    def test_the_mappings_name_the_nodes(self) -> None:
         self.assertEqual(
             self.pack.NODE_DISPLAY_NAME_MAPPINGS["AnymatixFetcher"], "Anymatix Fetcher"
         )
         self.assertEqual(
-            set(self.pack.NODE_CLASS_MAPPINGS), {"AnymatixFetcher", "AnymatixCheckpointFetcher"}
+            set(self.pack.NODE_CLASS_MAPPINGS),
+            {"AnymatixFetch", "AnymatixFetcher", "AnymatixCheckpointFetcher"},
         )
         self.assertEqual(
             set(self.pack.NODE_DISPLAY_NAME_MAPPINGS), set(self.pack.NODE_CLASS_MAPPINGS)
@@ -74,7 +75,7 @@ class InputTest(ShimTestCase):
         jar = self.folder / "some.jar"
         jar.write_bytes(b"")
         environ = {**os.environ, "ANYMATIX_JAVA": str(java)}
-        self.nodes.sidecar_process = self.sidecar_process(jar=jar, environ=environ)
+        self.fetching.sidecar_process = self.sidecar_process(jar=jar, environ=environ)
 
     def params_of(self, spec: Any) -> dict[str, str]:
         params: dict[str, str] = self.nodes._fetch_params(spec)
@@ -85,7 +86,7 @@ class InputTest(ShimTestCase):
         with self.assertRaises(self.nodes.FetchError) as failed:
             node().download_model(spec)
         self.assertTrue(math.isnan(node.IS_CHANGED(spec)))
-        self.assertIsNone(self.nodes.sidecar_process.pid, "a process was started for nothing")
+        self.assertIsNone(self.fetching.sidecar_process.pid, "a process was started for nothing")
         return str(failed.exception)
 
     def test_url_type_auth_sha256_and_name_are_passed_on_and_nothing_else(self) -> None:
@@ -133,7 +134,7 @@ class InputTest(ShimTestCase):
 
     def test_is_changed_gives_up_in_time_and_never_raises(self) -> None:
         self.start_with("sys.stdin.read()")
-        self.nodes.IS_CHANGED_SECONDS = 0.2
+        self.fetching.IS_CHANGED_SECONDS = 0.2
         node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]
         self.assertTrue(math.isnan(node.IS_CHANGED(CHECKPOINT)))
 
@@ -322,7 +323,7 @@ class FolderTableTest(ShimTestCase):
         self.addCleanup(self.comfy.__exit__, None, None, None)
 
     def folders(self) -> dict[str, list[str]]:
-        folders: dict[str, list[str]] = self.nodes._settings()["folders"]
+        folders: dict[str, list[str]] = self.comfyui.settings()["folders"]
         return folders
 
     def register(self, key: str, *paths: Path) -> None:
@@ -340,7 +341,7 @@ class FolderTableTest(ShimTestCase):
                 "diffusion_models": [str(models / "unet"), str(models / "diffusion_models")],
             },
         )
-        self.assertEqual(self.nodes._settings()["modelsDir"], str(models))
+        self.assertEqual(self.comfyui.settings()["modelsDir"], str(models))
 
     def test_a_folder_in_or_above_a_pack_folder_is_left_out(self) -> None:
         packs = self.folder / "custom_nodes"
@@ -369,14 +370,14 @@ class FolderTableTest(ShimTestCase):
     def test_a_models_folder_among_packs_is_not_sent(self) -> None:
         folder_paths: Any = sys.modules["folder_paths"]
         folder_paths.models_dir = str(self.folder / "custom_nodes" / "models")
-        self.assertNotIn("modelsDir", self.nodes._settings())
+        self.assertNotIn("modelsDir", self.comfyui.settings())
 
     def test_a_folder_registered_later_is_in_the_next_table(self) -> None:
-        before = self.nodes._settings()
-        self.assertEqual(before, self.nodes._settings())
+        before = self.comfyui.settings()
+        self.assertEqual(before, self.comfyui.settings())
         self.register("late", self.folder / "late")
         self.assertEqual(self.folders()["late"], [str(self.folder / "late")])
-        self.assertNotEqual(before, self.nodes._settings())
+        self.assertNotEqual(before, self.comfyui.settings())
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class SidecarProcessTest(ShimTestCase):
         return self.sidecar_process(jar=jar, environ=environ, **options)
 
     def ask(self, process: Any, method: str = "fetch", on_update: Any = never_stop) -> Any:
-        return process.request(method, {"url": "u"}, settings=SETTINGS, on_update=on_update)
+        return process.request(method, {"url": "u"}, settings=lambda: SETTINGS, on_update=on_update)
 
     def failure(self, process: Any) -> str:
         with self.assertRaises(self.sidecar.SidecarError) as failed:
@@ -79,7 +79,7 @@ class SidecarProcessTest(ShimTestCase):
             """
         process = self.process(body)
         arguments = process.request(
-            "fetch", {"auth": "token=SECRET"}, settings=SETTINGS, on_update=never_stop
+            "fetch", {"auth": "token=SECRET"}, settings=lambda: SETTINGS, on_update=never_stop
         )
         jar = str(self.folder / "some.jar")
         self.assertEqual(arguments, ["-Xmx256m", "-XX:+UseSerialGC", "-jar", jar, "serve"])
@@ -102,7 +102,7 @@ class SidecarProcessTest(ShimTestCase):
     def test_messages_are_ascii_lines_whatever_they_hold(self) -> None:
         url = "https://h/modèle\n\u2028模.bin"
         sent = self.process().request(
-            "probe", {"url": url}, settings=SETTINGS, on_update=never_stop
+            "probe", {"url": url}, settings=lambda: SETTINGS, on_update=never_stop
         )
         self.assertEqual(sent["params"], {"url": url})
 
@@ -144,7 +144,7 @@ class SidecarProcessTest(ShimTestCase):
         process = self.process("threading.Event().wait()", silence_seconds=0.4)
         settings = {"modelsDir": "x" * 1_000_000}  # more than any pipe holds
         with self.assertRaises(self.sidecar.SidecarError):
-            process.request("fetch", {}, settings=settings, on_update=never_stop)
+            process.request("fetch", {}, settings=lambda: settings, on_update=never_stop)
 
     def test_a_process_that_falls_silent_is_replaced_a_few_times_only(self) -> None:
         process = self.process(ANSWER_ONCE_THEN + HANG, silence_seconds=0.3)
@@ -189,7 +189,9 @@ class SidecarProcessTest(ShimTestCase):
         process = self.process(count)
 
         def initialized(settings: dict[str, Any]) -> int:
-            count: int = process.request("status", {}, settings=settings, on_update=never_stop)
+            count: int = process.request(
+                "status", {}, settings=lambda: settings, on_update=never_stop
+            )
             return count
 
         self.assertEqual(initialized({"folders": {"vae": ["/a"]}}), 1)
@@ -221,7 +223,9 @@ class SidecarProcessTest(ShimTestCase):
                 if progress is not None:
                     seen[url].append((progress["fileName"], threading.get_ident()))
 
-            result = process.request("fetch", {"url": url}, settings=SETTINGS, on_update=on_update)
+            result = process.request(
+                "fetch", {"url": url}, settings=lambda: SETTINGS, on_update=on_update
+            )
             return result, threading.get_ident()
 
         calls = {url: InThread(lambda url=url: fetch(url)) for url in seen}  # type: ignore[misc]
@@ -411,7 +415,7 @@ class RedactionTest(ShimTestCase):
 
 class ImportTest(ShimTestCase):
     def test_importing_the_pack_starts_and_reads_nothing(self) -> None:
-        self.assertIsNone(self.nodes.sidecar_process.pid)
+        self.assertIsNone(self.fetching.sidecar_process.pid)
         self.assertEqual(self.logs.records, [])
         self.assertNotIn("torch", part_of_pack(self.pack, "nodes").__dict__)
 

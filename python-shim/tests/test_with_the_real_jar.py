@@ -45,11 +45,21 @@ class RealJarTest(ShimTestCase):
         self.server = RangeServer()
         self.server.__enter__()
         self.addCleanup(self.server.__exit__, None, None, None)
-        self.comfy = ComfyUI(self.folder, self.pack.NODE_CLASS_MAPPINGS)
+        self.enter_comfyui()
+        self.process = self.sidecar_process(jar=JAR, environ=environment(self.folder / "state"))
+        self.fetching.sidecar_process = self.process
+
+    def enter_comfyui(self, **options: Any) -> None:
+        """Loads the pack in a ComfyUI of its own."""
+        self.comfy = ComfyUI(self.folder, {}, **options)
         self.comfy.__enter__()
         self.addCleanup(self.comfy.__exit__, None, None, None)
-        self.process = self.sidecar_process(jar=JAR, environ=environment(self.folder / "state"))
-        self.nodes.sidecar_process = self.process
+        self.load_pack()
+        self.comfy.node_classes.update(self.pack.NODE_CLASS_MAPPINGS)
+
+    def node(self, spec: Any) -> Any:
+        """What the node gives, run outside of a prompt."""
+        return self.fetching.Fetch(self.nodes._fetch_params(spec)).run()
 
     def prompt(self, url: str, kind: str = "checkpoint", **more: str) -> Prompt:
         """One fetcher node, whose outputs nobody takes."""
@@ -103,11 +113,10 @@ class FetchTest(RealJarTest):
         first = self.run_to_success(self.prompt(url)).outputs["1"]
         requests = len(self.server.requests)
         self.process.close()
-        self.nodes.sidecar_process = self.sidecar_process(
+        self.fetching.sidecar_process = self.sidecar_process(
             jar=JAR, environ=environment(self.folder / "state")
         )
-        node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]()
-        self.assertEqual(node.download_model({"url": url, "type": "checkpoint"}), first)
+        self.assertEqual(self.node({"url": url, "type": "checkpoint"}), first)
         self.assertEqual(len(self.server.requests), requests)
 
     def test_is_changed_is_nan_before_a_hash_after_and_nan_when_the_file_is_gone(self) -> None:
@@ -159,10 +168,9 @@ class FetchTest(RealJarTest):
 
     def test_fetches_from_many_threads_share_one_process(self) -> None:
         urls = [self.server.serve(f"/{n}.safetensors", SMALL[n:]) for n in range(8)]
-        node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]
 
         def fetch(url: str) -> Any:
-            return node().download_model({"url": url, "type": "lora"})
+            return self.node({"url": url, "type": "lora"})
 
         calls = [InThread(lambda url=url: fetch(url)) for url in urls]  # type: ignore[misc]
         for n, call in enumerate(calls):
@@ -283,7 +291,7 @@ class KillTest(RealJarTest):
                 if process.pid:
                     print(process.pid, flush=True)
             params = {{"url": {url!r}, "type": "checkpoint"}}
-            process.request("fetch", params, settings=settings, on_update=tell)
+            process.request("fetch", params, settings=lambda: settings, on_update=tell)
             """
         parent = subprocess.Popen(
             [sys.executable, "-c", script],
@@ -314,7 +322,7 @@ class FloodTest(RealJarTest):
         flooding.chmod(0o755)
         (flooding.parent.parent / "release").write_text('JAVA_VERSION="17"\n')
         environ["ANYMATIX_JAVA"] = str(flooding)
-        self.nodes.sidecar_process = self.sidecar_process(jar=JAR, environ=environ)
+        self.fetching.sidecar_process = self.sidecar_process(jar=JAR, environ=environ)
         url = self.server.serve("/m.safetensors", SMALL)
         path, _ = self.run_to_success(self.prompt(url)).outputs["1"]
         self.assertEqual(Path(path).read_bytes(), SMALL)
