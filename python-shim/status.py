@@ -6,6 +6,7 @@ at most.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +43,7 @@ class NodeStatus:
         self._step = -1
         self._phase: str | None = None
         self._has_phases = has_phases
-        self._shown_at = 0.0
+        self._shown_at = -math.inf
         self._about = ""
         self._move_bar(0)
 

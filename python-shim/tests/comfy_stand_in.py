@@ -88,6 +88,7 @@ class ComfyUI:
         self.base = base
         self.models_dir = base / "models"
         self.messages: list[Message] = []
+        self.on_message: Callable[[Message], None] = lambda message: None
         self.progress_threads: set[int] = set()
         self.interrupt_checked_in: set[int] = set()
         self.folder_table = self._default_folders()
@@ -214,7 +215,9 @@ class ComfyUI:
         return modules
 
     def send_sync(self, event: str, data: Any, sid: str | None = None) -> None:
-        self.messages.append(Message(event, data, sid))
+        message = Message(event, data, sid)
+        self.messages.append(message)
+        self.on_message(message)
 
     def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
         self.send_sync("text", {"node": node_id, "text": text}, sid)

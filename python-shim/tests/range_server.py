@@ -39,6 +39,7 @@ class RangeServer:
         self._bodies: dict[str, bytes] = {}
         self._statuses: dict[str, int] = {}
         self._holds: dict[str, Hold] = {}
+        self._pauses: dict[str, float] = {}
         self._bytes_sent: Counter[str] = Counter()
         self._requests: list[tuple[str, str, str | None]] = []
         self._lock = threading.Lock()
@@ -76,6 +77,10 @@ class RangeServer:
         """Holds a path's bodies after so many bytes of all of them together."""
         self._holds[path] = Hold(after_bytes)
         return self._holds[path]
+
+    def slow_down(self, path: str, seconds_per_chunk: float) -> None:
+        """Lets a path's bodies wait before each 64 KiB."""
+        self._pauses[path] = seconds_per_chunk
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}{path}"
@@ -145,6 +150,7 @@ class RangeServer:
 
     def _send(self, handler: BaseHTTPRequestHandler, path: str, body: memoryview) -> None:
         hold = self._holds.get(path)
+        pause = threading.Event()
         for start in range(0, len(body), _CHUNK_BYTES):
             chunk = body[start : start + _CHUNK_BYTES]
             with self._lock:
@@ -156,4 +162,5 @@ class RangeServer:
                 hold.released.wait()
                 with self._lock:
                     self._bytes_sent[path] += len(chunk)
+            pause.wait(self._pauses.get(path, 0.0))
             handler.wfile.write(chunk)

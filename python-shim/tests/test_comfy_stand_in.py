@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 import math
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 from typing import Any, ClassVar
@@ -245,6 +248,116 @@ class ComfyStandInTest(unittest.TestCase):
         self.assertEqual(
             self.script({"auth": "token=abc"}).details["current_inputs"],
             {"value": "{'auth': 'token=abc'}"},
+        )
+
+    def test_an_async_node_leaves_the_loop_to_others_and_a_sync_one_does_not(self) -> None:
+        order: list[str] = []
+
+        async def meet(value: Any) -> tuple[str]:
+            order.append(f"{value} begins")
+            for _ in range(3):  # a turn for each of the others
+                await asyncio.sleep(0)
+            order.append(f"{value} ends")
+            return ("done",)
+
+        class Awaited(Scripted):
+            async def run(self, value: Any) -> Any:
+                return await meet(value)
+
+        class Sync(Scripted):
+            def run(self, value: Any) -> Any:
+                order.extend([f"{value} begins", f"{value} ends"])
+                return ("done",)
+
+        for node_class in (Awaited, Sync):
+            order.clear()
+            self.comfy.node_classes["Scripted"] = node_class
+            self.comfy.run(self.two_nodes())
+            together = node_class is Awaited
+            self.assertEqual(order[:2] == ["a begins", "b begins"], together, order)
+
+    def two_nodes(self) -> Any:
+        return {
+            "1": {"class_type": "Scripted", "inputs": {"value": "a"}},
+            "2": {"class_type": "Scripted", "inputs": {"value": "b"}},
+        }
+
+    def test_the_failure_of_one_async_node_cancels_those_that_wait(self) -> None:
+        cancelled: list[str] = []
+
+        class Awaited(Scripted):
+            async def run(self, value: Any) -> Any:
+                try:
+                    await asyncio.sleep(0 if value == "a" else 3600)
+                except asyncio.CancelledError:
+                    cancelled.append(value)
+                    raise
+                raise InterruptProcessingException
+
+        self.comfy.node_classes["Scripted"] = Awaited
+        run = self.comfy.run(self.two_nodes())
+        self.assertEqual((run.status, run.details["node_id"]), ("execution_interrupted", "1"))
+        self.assertEqual(cancelled, ["b"])
+
+    def test_a_running_node_can_ask_for_its_id_and_a_thread_of_its_own_can_not(self) -> None:
+        utils: Any = sys.modules["comfy_execution.utils"]
+        told: list[Any] = []
+
+        def ask(value: Any) -> tuple[str]:
+            told.append(utils.get_executing_context().node_id)
+            thread = threading.Thread(target=lambda: told.append(utils.get_executing_context()))
+            thread.start()
+            thread.join()
+            return ("done",)
+
+        self.scripted.script = staticmethod(ask)
+        self.script()
+        self.assertEqual(told, ["1", None])
+        self.assertIsNone(utils.get_executing_context())
+
+    def test_equal_nodes_run_once_unless_they_ask_for_their_id(self) -> None:
+        prompt = self.two_nodes()
+        prompt["2"]["inputs"]["value"] = "a"
+        self.assertEqual(self.comfy.run(prompt).executed, ["1"])
+        hidden = {"required": {"value": ({}, {})}, "hidden": {"value_id": "UNIQUE_ID"}}
+        self.scripted.INPUT_TYPES = classmethod(lambda cls: hidden)
+        self.scripted.IS_CHANGED = classmethod(lambda cls, value, value_id: "same")
+        self.scripted.run = lambda node, value, value_id: (value,)
+        self.assertEqual(self.comfy.run(prompt).executed, ["1", "2"])
+
+    def test_an_executor_that_awaits_nodes_is_a_coroutine_function(self) -> None:
+        execution: Any = sys.modules["execution"]
+        self.assertTrue(inspect.iscoroutinefunction(execution.execute))
+        self.assertIn("comfy_execution.utils", sys.modules)
+        with ComfyUI(self.comfy.base, {}, is_async=False):
+            execution = sys.modules["execution"]
+            self.assertFalse(inspect.iscoroutinefunction(execution.execute))
+
+    def test_the_server_names_client_prompt_and_before_async_nodes_the_node(self) -> None:
+        server: Any = sys.modules["server"]
+        seen: list[Any] = []
+
+        def look(value: Any) -> tuple[str]:
+            instance = server.PromptServer.instance
+            seen.append((instance.client_id, instance.last_prompt_id, instance.last_node_id))
+            return ("done",)
+
+        self.scripted.script = staticmethod(look)
+        self.script()
+        self.script("other")
+        self.assertEqual(seen, [("the-client", "prompt-1", "1"), ("the-client", "prompt-2", "1")])
+
+    def test_texts_and_events_reach_the_client_that_is_named(self) -> None:
+        server: Any = sys.modules["server"]
+        instance = server.PromptServer.instance
+        instance.send_progress_text("45%", "7", "a-client")
+        instance.send_sync("some.event", {"node": "7"})
+        self.assertEqual(
+            [tuple(message) for message in self.comfy.messages],
+            [
+                ("text", {"node": "7", "text": "45%"}, "a-client"),
+                ("some.event", {"node": "7"}, None),
+            ],
         )
 
     def test_leaving_takes_the_modules_away_again(self) -> None:

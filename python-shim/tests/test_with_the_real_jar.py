@@ -15,7 +15,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from comfy_stand_in import ComfyUI, Prompt, Run
+from comfy_stand_in import ComfyUI, Message, Prompt, Run
 from range_server import RangeServer
 from support import (
     JAR,
@@ -178,6 +178,190 @@ class FetchTest(RealJarTest):
             self.assertEqual(Path(path).read_bytes(), SMALL[n:])
         started = [text for text in self.logs.texts() if "started with Java" in text]
         self.assertEqual(len(started), 1)
+
+
+class SideBySideTest(RealJarTest):
+    """Several fetchers of one prompt."""
+
+    def four(self, after_bytes: int | None = None) -> tuple[Prompt, list[Any]]:
+        """A prompt with four fetchers, and what holds each of their files, if something does."""
+        prompt: Prompt = {}
+        holds = []
+        for n in range(4):
+            path = f"/{n}.safetensors"
+            url = self.server.serve(path, SMALL[n:])
+            if after_bytes is not None:
+                holds.append(self.server.hold(path, after_bytes))
+            spec = {"url": url, "type": "lora"}
+            prompt[str(n)] = {"class_type": "AnymatixFetcher", "inputs": {"url": spec}}
+        return prompt, holds
+
+    def test_all_of_them_download_at_the_same_time(self) -> None:
+        prompt, holds = self.four(after_bytes=1)
+        running = InThread(lambda: self.run_to_success(prompt))
+        for hold in holds:
+            self.assertTrue(hold.reached.wait(WAIT_SECONDS))
+        for hold in holds:
+            hold.released.set()
+        for n, (path, _name) in running.result().outputs.items():
+            self.assertEqual(Path(path).read_bytes(), SMALL[int(n) :])
+
+    def test_before_async_nodes_they_download_one_after_another(self) -> None:
+        self.enter_comfyui(is_async=False)
+        self.fetching.sidecar_process = self.process
+        prompt, holds = self.four(after_bytes=1)
+        running = InThread(lambda: self.run_to_success(prompt))
+        for n, hold in enumerate(holds):
+            self.assertTrue(hold.reached.wait(WAIT_SECONDS))
+            self.assertFalse(any(later.reached.is_set() for later in holds[n + 1 :]))
+            hold.released.set()
+        self.assertEqual(len(running.result().outputs), 4)
+
+    def test_four_slow_files_take_about_as_long_as_one(self) -> None:
+        def seconds(prefix: str, count: int) -> float:
+            prompt: Prompt = {}
+            for n in range(count):
+                path = f"/{prefix}{n}.safetensors"
+                spec = {"url": self.server.serve(path, LARGE[n : n + 2_000_000]), "type": "vae"}
+                self.server.slow_down(path, 0.05)
+                prompt[str(n)] = {"class_type": "AnymatixFetcher", "inputs": {"url": spec}}
+            began = time.monotonic()
+            self.run_to_success(prompt)
+            return time.monotonic() - began
+
+        seconds("first", 1)  # starts the JVM
+        one, four = seconds("one", 1), seconds("four", 4)
+        self.assertLess(four, 2 * one, f"one took {one:.2f} s, four took {four:.2f} s")
+
+    def test_another_node_runs_while_they_download(self) -> None:
+        prompt, holds = self.four(after_bytes=1)
+        ran = threading.Event()
+
+        class Generation:
+            RETURN_TYPES = ()
+            FUNCTION = "run"
+            OUTPUT_NODE = True
+
+            @classmethod
+            def INPUT_TYPES(cls) -> dict[str, Any]:
+                return {"required": {}}
+
+            def run(self) -> tuple[()]:
+                ran.set()
+                return ()
+
+        self.comfy.node_classes["Generation"] = Generation
+        prompt["9"] = {"class_type": "Generation", "inputs": {}}
+        running = InThread(lambda: self.run_to_success(prompt))
+        self.assertTrue(ran.wait(WAIT_SECONDS))
+        for hold in holds:
+            self.assertTrue(hold.reached.wait(WAIT_SECONDS))
+            hold.released.set()
+        running.result()
+
+    def test_a_failure_of_one_ends_the_others_and_keeps_their_parts(self) -> None:
+        prompt, holds = self.four(after_bytes=65536)
+        gone = {"url": self.server.refuse("/gone.safetensors", 404), "type": "lora"}
+        fetcher = {"class_type": "AnymatixFetcher", "inputs": {"url": gone}}
+        prompt["9"] = fetcher
+        run = self.comfy.run(prompt)
+        self.assertEqual((run.status, run.details["node_id"]), ("execution_error", "9"))
+        for hold in holds:
+            hold.released.set()
+        self.assertEqual(self.run_to_success({n: prompt[n] for n in "0123"}).status, "success")
+
+
+class AnymatixFetchTest(RealJarTest):
+    def prompt_of(self, **inputs: str) -> Prompt:
+        return {"1": {"class_type": "AnymatixFetch", "inputs": inputs}}
+
+    def test_the_widgets_name_a_model_and_a_v3_list_takes_its_name(self) -> None:
+        url = self.server.serve("/l.safetensors", SMALL)
+        prompt = {
+            **self.prompt_of(url=f" {url}\n", type="lora", sha256="", name="kind.safetensors"),
+            "2": {"class_type": "V3LoraLoader", "inputs": {"lora_name": ["1", 1]}},
+            "3": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}},
+        }
+        run = self.run_to_success(prompt)
+        self.assertEqual(run.outputs["1"][1], "kind.safetensors")
+        self.assertEqual(run.outputs["2"], (SMALL,))
+
+    def test_it_shares_the_store_with_the_other_nodes(self) -> None:
+        url = self.server.serve("/m.safetensors", SMALL)
+        first = self.run_to_success(self.prompt(url)).outputs["1"]
+        requests = len(self.server.requests)
+        run = self.run_to_success(self.prompt_of(url=url, type="checkpoint"))
+        self.assertEqual(run.outputs["1"], first)
+        self.assertEqual(len(self.server.requests), requests)
+
+    def test_a_hash_that_the_file_does_not_have_is_an_error(self) -> None:
+        url = self.server.serve("/m.safetensors", SMALL)
+        run = self.comfy.run(self.prompt_of(url=url, type="vae", sha256="0" * 64))
+        self.assertEqual(run.status, "execution_error")
+        self.assertIn("SHA-256", run.details["exception_message"])
+        self.assertEqual(self.store("vae"), {})
+
+    def test_a_type_that_is_not_offered_is_refused_before_anything_runs(self) -> None:
+        run = self.comfy.run(self.prompt_of(url="https://h/m", type="custom_nodes"))
+        self.assertEqual(run.details["type"], "value_not_in_list")
+
+    def test_the_second_run_finds_the_file_and_the_third_is_cached(self) -> None:
+        prompt = self.prompt_of(url=self.server.serve("/m.safetensors", SMALL), type="vae")
+        self.assertEqual(self.run_to_success(prompt).executed, ["1"])
+        self.assertEqual(self.run_to_success(prompt).executed, ["1"])
+        self.assertEqual(self.run_to_success(prompt).cached, ["1"])
+
+
+class SeveralProcessesTest(RealJarTest):
+    """Two ComfyUIs with one models folder, each with a sidecar process of its own."""
+
+    def test_one_file_is_downloaded_once(self) -> None:
+        url = self.server.serve("/l.safetensors", LARGE)
+        self.server.slow_down("/l.safetensors", 0.15)
+        other = self.sidecar_process(jar=JAR, environ=environment(self.folder / "other-state"))
+        downloading = threading.Event()
+        reasons: list[str] = []
+
+        def notice_bytes(message: Message) -> None:
+            if message.event == "anymatix.fetch_phase":
+                downloading.set()
+
+        def notice_wait(progress: Any) -> None:
+            if progress is not None and progress["phase"] == "waiting":
+                reasons.append(progress["reason"])
+
+        settings = self.comfyui.settings
+        # So that it runs by the time it is needed.
+        other.request("status", {}, settings=settings, on_update=notice_wait)
+        self.comfy.on_message = notice_bytes
+        first = InThread(lambda: self.run_to_success(self.prompt(url)))
+        self.assertTrue(downloading.wait(WAIT_SECONDS))
+        params = {"url": url, "type": "checkpoint"}
+        second = other.request("fetch", params, settings=settings, on_update=notice_wait)
+        path, _ = first.result().outputs["1"]
+        self.assertEqual((second["path"], second["outcome"]), (path, "present"))
+        self.assertIn("nother process", reasons[0])
+        self.assertEqual(Path(path).read_bytes(), LARGE)
+
+
+class ReloadTest(RealJarTest):
+    def test_the_process_of_an_earlier_load_gives_way_when_it_is_idle(self) -> None:
+        earlier = self.process
+        self.node({"url": self.server.serve("/m.safetensors", SMALL), "type": "vae"})
+        pid = earlier.pid
+        earlier.give_way()
+        self.assertTrue(await_exit(pid, 3.0))
+
+    def test_a_fetch_that_runs_meanwhile_is_finished_first(self) -> None:
+        url = self.server.serve("/l.safetensors", LARGE)
+        hold = self.server.hold("/l.safetensors", 8 * 1024 * 1024)
+        running = InThread(lambda: self.run_to_success(self.prompt(url)))
+        self.assertTrue(hold.reached.wait(WAIT_SECONDS))
+        pid = self.process.pid
+        self.process.give_way()
+        hold.released.set()
+        self.assertEqual(Path(running.result().outputs["1"][0]).read_bytes(), LARGE)
+        self.assertTrue(await_exit(pid, 3.0))
 
 
 class FailureTest(RealJarTest):
