@@ -2,18 +2,20 @@ package io.anymatix.fetcher.fetch;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonValue;
+import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What a fetch ended with, as the protocol's {@code fetch} result names it.
  *
- * @param path absolute path of the stored file
+ * @param path absolute path of the stored file; of the folder for a pack of files
  * @param fileName its stored name
- * @param relativeName what a ComfyUI loader takes: relative to the folder that holds it
+ * @param relativeName what a ComfyUI loader takes: relative to the folder that holds it; for a pack
+ *     its name
  * @param fileSize length in bytes
  * @param sha256 measured or proven hash; null only for a file that was satisfied by size alone
- * @param sidecarPath absolute path of the JSON sidecar file; null for an upload, which has none
+ * @param sidecarPath absolute path of the JSON sidecar file; null for what has none or several
  * @param urlHash SHA-256 of the effective url
  * @param bytesTransferred bytes received for this result
  * @param bytesReused bytes of an earlier attempt that were kept
@@ -41,6 +43,31 @@ public record FetchResult(
     boolean startedOver,
     List<MirrorShare> mirrors,
     @Nullable Object metadata) {
+
+  /**
+   * What the fetches of a pack's files ended with, as one: sums, and of each kind of answer the one
+   * that promises least.
+   */
+  static FetchResult ofPack(String folder, String name, String urlHash, List<FetchResult> files) {
+    return new FetchResult(
+        folder,
+        name,
+        name,
+        files.stream().mapToLong(FetchResult::fileSize).sum(),
+        null,
+        null,
+        urlHash,
+        Collections.max(files.stream().map(FetchResult::outcome).toList()),
+        Collections.min(files.stream().map(FetchResult::strategy).toList()),
+        Collections.max(files.stream().map(FetchResult::verification).toList()),
+        files.stream().mapToLong(FetchResult::bytesTransferred).sum(),
+        files.stream().mapToLong(FetchResult::bytesReused).sum(),
+        files.stream().mapToLong(FetchResult::elapsedMillis).sum(),
+        files.stream().mapToInt(FetchResult::retries).sum(),
+        files.stream().anyMatch(FetchResult::startedOver),
+        List.of(),
+        null);
+  }
 
   /** How the file came to be there. */
   public enum Outcome {

@@ -94,6 +94,7 @@ public final class Fetcher implements AutoCloseable {
   private final Credentials credentials;
   private final Sources sources;
   private final ModelStore store = new ModelStore();
+  private final VirtualTypes virtualTypes;
   private final Throttle throttle = new Throttle();
   private final ConnectionBudget connections = new ConnectionBudget(MOST_CONNECTIONS);
   private final Slots awaited = new Slots(MOST_AWAITED);
@@ -107,7 +108,12 @@ public final class Fetcher implements AutoCloseable {
   /** A fetch that runs, for all callers who want exactly this. */
   private record Shared(Work work, CompletableFuture<FetchResult> result) {}
 
-  /** A request, understood: where it goes and under which names it may be there. */
+  /**
+   * A request, understood: where it goes and under which names it may be there.
+   *
+   * @param replacesName whether a plain name that is another file's is taken over
+   * @param plainFile where the file lies if it is stored under its plain name alone
+   */
   private record Order(
       FetchRequest request,
       ModelStore.Key key,
@@ -115,7 +121,9 @@ public final class Fetcher implements AutoCloseable {
       ModelStore.Elsewhere elsewhere,
       @Nullable Sha256 wanted,
       @Nullable String plainName,
-      Links links) {}
+      Links links,
+      boolean replacesName,
+      @Nullable Path plainFile) {}
 
   /**
    * What a source says of a file, as far as that is known by now.
@@ -153,6 +161,9 @@ public final class Fetcher implements AutoCloseable {
     }
   }
 
+  /** Bytes that are what they should be, and what the source says of them. */
+  private record Proven(Transfer.Result transferred, Statement stated) {}
+
   public Fetcher(Config config) {
     this(config, System.getenv());
   }
@@ -168,6 +179,7 @@ public final class Fetcher implements AutoCloseable {
     this.reader = newReader();
     this.history = new History(config.home());
     this.credentials = new Credentials(environment, hub);
+    this.virtualTypes = new VirtualTypes(environment);
     this.sources = sources(reader);
     this.folders = new ModelFolders(config.modelsDir(), config.folders(), List.of());
     this.options =
@@ -249,19 +261,33 @@ public final class Fetcher implements AutoCloseable {
 
   /** The same into a folder in which a model was found, however that is reached. */
   FetchResult fetchInto(Path folder, FetchRequest request, Download download) {
-    return fetch(
-        order(request, folders, new ModelFolders.Place(folder, List.of(folder), List.of())),
+    return fetchFile(
+        order(request, folders, new ModelFolders.Place(folder, List.of(folder), List.of()), false),
         download,
         false);
   }
 
   private FetchResult fetch(FetchRequest request, Download download, boolean inLine) {
-    return fetch(order(request), download, inLine);
+    requireUrl(request.url());
+    Optional<VirtualTypes.Pack> pack = VirtualTypes.pack(request, folders);
+    return pack.isPresent()
+        ? fetchPack(pack.get(), request, download, inLine)
+        : fetchFile(order(request, false), download, inLine);
   }
 
-  private FetchResult fetch(Order order, Download download, boolean inLine) {
-    FetchRequest request = order.request();
-    Object sameWish = List.of(order.place().target(), request);
+  /** One file after the other, as their loader needs them all. */
+  private FetchResult fetchPack(
+      VirtualTypes.Pack pack, FetchRequest request, Download download, boolean inLine) {
+    List<FetchResult> files = new ArrayList<>();
+    for (FetchRequest file : pack.files()) {
+      files.add(fetchFile(order(file, true), download, inLine));
+    }
+    String urlHash = Sha256.ofUtf8(requireUrl(request.url())).hex();
+    return FetchResult.ofPack(pack.folder().toString(), pack.name(), urlHash, files);
+  }
+
+  private FetchResult fetchFile(Order order, Download download, boolean inLine) {
+    Object sameWish = List.of(order.place().target(), order.request());
     while (true) {
       Shared shared =
           running.computeIfAbsent(
@@ -328,13 +354,14 @@ public final class Fetcher implements AutoCloseable {
     }
   }
 
-  private Order order(FetchRequest request) {
+  private Order order(FetchRequest request, boolean replacesName) {
     requireUrl(request.url());
     ModelFolders known = folders;
-    return order(request, known, known.place(request.type(), request.dir()));
+    return order(request, known, place(request, known), replacesName);
   }
 
-  private Order order(FetchRequest request, ModelFolders known, ModelFolders.Place place) {
+  private Order order(
+      FetchRequest request, ModelFolders known, ModelFolders.Place place, boolean replacesName) {
     String url = requireUrl(request.url());
     Sha256 wanted = Sha256.parse(request.sha256());
     if (wanted == null && request.sha256() != null && !request.sha256().isEmpty()) {
@@ -363,7 +390,9 @@ public final class Fetcher implements AutoCloseable {
         new Links(
             sources,
             new Sources.Wish(url, key.effective().text(), request.auth(), request.fileId(), wanted),
-            mirrors(request)));
+            mirrors(request)),
+        replacesName,
+        virtualTypes.annotatorFile(request, known).orElse(null));
   }
 
   private static List<String> mirrors(FetchRequest request) {
@@ -392,6 +421,9 @@ public final class Fetcher implements AutoCloseable {
 
   /** One fetch from the first look to the last byte. */
   private FetchResult bring(Order order, Work work) {
+    if (order.plainFile() != null) {
+      return bringPlain(order, order.plainFile(), work);
+    }
     long startedNanos = System.nanoTime();
     Optional<Sha256> contentHash = order.key().contentHash();
     if (contentHash.isPresent()) {
@@ -479,7 +511,11 @@ public final class Fetcher implements AutoCloseable {
         return result(order, work, adopted.get(), Outcome.ADOPTED, null, startedNanos);
       }
     }
-    throw FetchException.because(
+    throw missingOffline(order);
+  }
+
+  private static FetchException missingOffline(Order order) {
+    return FetchException.because(
             FailureKind.OFFLINE, "Offline, and the file is not on this disk yet.")
         .url(Redactor.url(order.key().base()))
         .build();
@@ -528,6 +564,52 @@ public final class Fetcher implements AutoCloseable {
         false,
         List.of(),
         null);
+  }
+
+  /**
+   * A file that another program looks for under its plain name: without a sidecar file, so that
+   * what is there is taken as it is unless the caller states its hash.
+   */
+  private FetchResult bringPlain(Order order, Path file, Work work) {
+    long startedNanos = System.nanoTime();
+    ModelFileName name =
+        ModelFileName.ofUntrusted(file.getFileName().toString(), order.key().urlHash());
+    work.fileName = name.original();
+    if (isPlainPresent(order, file, work)) {
+      return plainResult(order, file, work, Outcome.PRESENT, null, startedNanos);
+    }
+    if (options.offline()) {
+      throw missingOffline(order);
+    }
+    work.phase = Phase.RESOLVING;
+    RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
+    refusePickle(name, remote);
+    work.totalBytes = remote.lengthBytes();
+    try (PartFile part = store.openPart(file, BUSY_PATIENCE, work.cancellation, held(work));
+        ConnectionBudget.Share budget = connections.join()) {
+      work.counters.waiting(null, null);
+      if (isPlainPresent(order, file, work)) {
+        part.delete();
+        return plainResult(order, file, work, Outcome.PRESENT, null, startedNanos);
+      }
+      Transfer.Result transferred =
+          transferProven(order, work, remote, part, name, budget).transferred();
+      Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
+      store.publishPlain(part);
+      return plainResult(order, file, work, outcome, transferred, startedNanos);
+    }
+  }
+
+  private boolean isPlainPresent(Order order, Path file, Work work) {
+    if (!Files.isRegularFile(file) || order.wanted() == null) {
+      return Files.isRegularFile(file);
+    }
+    work.phase = Phase.VERIFYING;
+    return store.hasHash(file, order.wanted(), work.cancellation, hashed(work));
+  }
+
+  private static PartFile.HeldListener held(Work work) {
+    return until -> work.counters.waiting("Another process is downloading this file.", until);
   }
 
   /**
@@ -602,12 +684,7 @@ public final class Fetcher implements AutoCloseable {
   private FetchResult download(
       Order order, Work work, RemoteFile remote, ModelFileName name, long startedNanos) {
     PartFile part =
-        store.openPart(
-            name,
-            order.place(),
-            BUSY_PATIENCE,
-            work.cancellation,
-            until -> work.counters.waiting("Another process is downloading this file.", until));
+        store.openPart(name, order.place(), BUSY_PATIENCE, work.cancellation, held(work));
     work.counters.waiting(null, null);
     try (part;
         ConnectionBudget.Share budget = connections.join()) {
@@ -616,39 +693,52 @@ public final class Fetcher implements AutoCloseable {
         part.delete();
         return result(order, work, byAnotherProcess.get(), Outcome.PRESENT, null, startedNanos);
       }
-      work.phase = Phase.FETCHING;
-      Transfer.Result transferred =
-          transfer(order, work, remote, part, budget)
-              .alsoFrom(mirrors(order), order.wanted() != null || remote.sha256() != null)
-              .run();
-      work.phase = Phase.VERIFYING;
-      work.totalBytes = transferred.lengthBytes();
-      Optional<ModelMetadata> told = remote.metadata().await(work.cancellation);
-      Statement stated = Statement.of(remote, name, transferred.lengthBytes(), told);
-      Sha256 refuted = null;
-      for (int downloads = 1;
-          isWorthAnotherDownload(order, work, stated, transferred, refuted)
-              && downloads < MOST_REFUTED_DOWNLOADS;
-          downloads++) {
-        log.info("{}: the bytes do not have the promised hash, starting over", name.original());
-        refuted = transferred.sha256();
-        part.discard();
-        work.phase = Phase.FETCHING;
-        RemoteFile afresh = order.links().resolve(work.cancellation, work.counters::waiting);
-        transferred =
-            transfer(order, work, afresh, part, budget).run().afterStartingOver(transferred);
-        work.phase = Phase.VERIFYING;
-      }
-      verify(order, part, name, remote, stated, transferred);
+      Proven proven = transferProven(order, work, remote, part, name, budget);
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
+      Transfer.Result transferred = proven.transferred();
       Stored stored =
           store.publish(
               part,
-              stated.origin(order.key(), name, transferred.sha256()),
+              proven.stated().origin(order.key(), name, transferred.sha256()),
               transferred.lengthBytes(),
               transferred.sha256());
       return result(order, work, stored, outcome, transferred, startedNanos);
     }
+  }
+
+  /** All bytes, in the part file, with the length, hash and content that they must have. */
+  private Proven transferProven(
+      Order order,
+      Work work,
+      RemoteFile remote,
+      PartFile part,
+      ModelFileName name,
+      ConnectionBudget.Share budget) {
+    work.phase = Phase.FETCHING;
+    Transfer.Result transferred =
+        transfer(order, work, remote, part, budget)
+            .alsoFrom(mirrors(order), order.wanted() != null || remote.sha256() != null)
+            .run();
+    work.phase = Phase.VERIFYING;
+    work.totalBytes = transferred.lengthBytes();
+    Optional<ModelMetadata> told = remote.metadata().await(work.cancellation);
+    Statement stated = Statement.of(remote, name, transferred.lengthBytes(), told);
+    Sha256 refuted = null;
+    for (int downloads = 1;
+        isWorthAnotherDownload(order, work, stated, transferred, refuted)
+            && downloads < MOST_REFUTED_DOWNLOADS;
+        downloads++) {
+      log.info("{}: the bytes do not have the promised hash, starting over", name.original());
+      refuted = transferred.sha256();
+      part.discard();
+      work.phase = Phase.FETCHING;
+      RemoteFile afresh = order.links().resolve(work.cancellation, work.counters::waiting);
+      transferred =
+          transfer(order, work, afresh, part, budget).run().afterStartingOver(transferred);
+      work.phase = Phase.VERIFYING;
+    }
+    verify(order, part, name, remote, stated, transferred);
+    return new Proven(transferred, stated);
   }
 
   /**
@@ -798,13 +888,50 @@ public final class Fetcher implements AutoCloseable {
     return shares;
   }
 
-  /** The path of the plain name that was asked for, or of the stored name. */
+  /** The file under the name that a loader is told. */
   private Path named(Order order, Stored stored) {
     String name = order.plainName();
     if (FetchRequest.SOURCE_NAME.equals(name)) {
       name = stored.plainName().isEmpty() ? null : ModelFileName.requirePlain(stored.plainName());
     }
-    return name == null ? stored.file() : store.linkPlainName(stored, name);
+    if (name == null) {
+      return stored.file();
+    }
+    return order.replacesName()
+        ? store.takePlainName(stored, name)
+        : store.linkPlainName(stored, name);
+  }
+
+  private FetchResult plainResult(
+      Order order,
+      Path file,
+      Work work,
+      Outcome outcome,
+      Transfer.@Nullable Result transferred,
+      long startedNanos) {
+    Sha256 proven = transferred != null ? transferred.sha256() : order.wanted();
+    Verification verification =
+        proven == null
+            ? Verification.SIZE
+            : order.wanted() != null ? Verification.SHA256_CALLER : Verification.SHA256_COMPUTED;
+    return new FetchResult(
+        file.toString(),
+        file.getFileName().toString(),
+        order.place().relativeName(file),
+        transferred != null ? transferred.lengthBytes() : ModelStore.lengthBytes(file),
+        proven == null ? null : proven.hex(),
+        null,
+        order.key().urlHash().hex(),
+        outcome,
+        strategy(transferred),
+        verification,
+        work.counters.transferredBytes(),
+        outcome == Outcome.RESUMED ? work.counters.reusedBytes() : 0,
+        TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos),
+        work.counters.retries(),
+        transferred != null && transferred.startedOver(),
+        shares(order, transferred),
+        null);
   }
 
   private static Strategy strategy(Transfer.@Nullable Result transferred) {
@@ -828,18 +955,42 @@ public final class Fetcher implements AutoCloseable {
   }
 
   /**
-   * The url hash if the file is present and whole, else null. No network, no hashing.
+   * The url hash if the file is present and whole, else null; for a pack the hash of its url if all
+   * of its files are. No network, no hashing.
    *
    * @throws InvalidParamsException if the request makes no sense
    */
   public @Nullable String fingerprint(FetchRequest request) {
     ModelStore.Key key = ModelStore.Key.of(requireUrl(request.url()), request.auth());
-    ModelFolders.Place place = folders.place(request.type(), request.dir());
-    boolean isPresent =
-        key.contentHash()
-            .map(hash -> store.findByName(hash, place).isPresent())
-            .orElseGet(() -> store.isPresent(key, place));
-    return isPresent ? key.urlHash().hex() : null;
+    boolean isPack = VirtualTypes.pack(request, folders).isPresent();
+    Sha256 hash = isPack ? Sha256.ofUtf8(key.base()) : key.urlHash();
+    return isPresent(request, folders) ? hash.hex() : null;
+  }
+
+  private boolean isPresent(FetchRequest request, ModelFolders known) {
+    Optional<VirtualTypes.Pack> pack = VirtualTypes.pack(request, known);
+    if (pack.isPresent()) {
+      return pack.get().files().stream()
+          .allMatch(file -> isPresent(file, known) && pack.get().isNamed(file));
+    }
+    Optional<Path> plainFile = virtualTypes.annotatorFile(request, known);
+    if (plainFile.isPresent()) {
+      return Files.isRegularFile(plainFile.get());
+    }
+    ModelStore.Key key = ModelStore.Key.of(requireUrl(request.url()), request.auth());
+    ModelFolders.Place place = known.place(request.type(), request.dir());
+    return key.contentHash()
+        .map(hash -> store.findByName(hash, place).isPresent())
+        .orElseGet(() -> store.isPresent(key, place));
+  }
+
+  /** Where a request's file, or each of its files, goes. */
+  private ModelFolders.Place place(FetchRequest request, ModelFolders known) {
+    return VirtualTypes.pack(request, known)
+        .map(VirtualTypes.Pack::folder)
+        .map(folder -> known.place(null, folder.toString()))
+        .or(() -> virtualTypes.annotatorFile(request, known).map(ModelFolders.Place::of))
+        .orElseGet(() -> known.place(request.type(), request.dir()));
   }
 
   /**
@@ -969,10 +1120,8 @@ public final class Fetcher implements AutoCloseable {
       Path target = known.modelsDir();
       long missingBytes = file.fileSize();
       if (request.type() != null || request.dir() != null) {
-        ModelFolders.Place place = known.place(request.type(), request.dir());
-        ModelStore.Key key = ModelStore.Key.of(requireUrl(request.url()), request.auth());
-        target = place.target();
-        missingBytes = store.isPresent(key, place) ? 0 : missingBytes;
+        target = place(request, known).target();
+        missingBytes = isPresent(request, known) ? 0 : missingBytes;
       }
       if (target != null) {
         ModelStore.Volume volume = ModelStore.Volume.of(target);
@@ -992,7 +1141,23 @@ public final class Fetcher implements AutoCloseable {
    */
   public DeleteResult delete(String url, @Nullable String type, @Nullable String dir) {
     requireUrl(url);
-    ModelStore.Deletion deletion = store.delete(url, folders.searched(type, dir));
+    boolean anywhere = (type == null || type.isEmpty()) && (dir == null || dir.isEmpty());
+    ModelFolders known = folders;
+    FetchRequest request = new FetchRequest(url, type, dir, null, null, null, null, null, null);
+    List<Path> searched = anywhere ? known.all() : place(request, known).searched();
+    List<FetchRequest> files =
+        VirtualTypes.pack(request, known).map(VirtualTypes.Pack::files).orElse(List.of(request));
+    ModelStore.Deletion deletion =
+        new ModelStore.Deletion(new ArrayList<>(), new LinkedHashMap<>());
+    for (FetchRequest file : files) {
+      ModelStore.Deletion done = store.delete(requireUrl(file.url()), searched);
+      deletion.deleted().addAll(done.deleted());
+      deletion.kept().putAll(done.kept());
+    }
+    virtualTypes
+        .annotatorFile(request, known)
+        .filter(Files::exists)
+        .ifPresent(file -> deletion.kept().put(file, "no sidecar file says that it is ours"));
     return new DeleteResult(
         deletion.deleted().stream().map(Path::toString).toList(),
         deletion.kept().entrySet().stream()
@@ -1074,7 +1239,7 @@ public final class Fetcher implements AutoCloseable {
    * @return the folder that it would be written to
    */
   Path target(FetchRequest request) {
-    return order(request).place().target();
+    return order(request, false).place().target();
   }
 
   /**
@@ -1099,10 +1264,12 @@ public final class Fetcher implements AutoCloseable {
    * @throws FetchException as the source's answer means
    */
   Outlook outlook(FetchRequest request, Cancellation cancellation) {
-    Order order = order(request);
+    Order order = order(request, false);
+    ModelFolders known = folders;
     if (options.offline()
         || order.key().contentHash().isPresent()
-        || store.isPresent(order.key(), order.place())) {
+        || VirtualTypes.pack(request, known).isPresent()
+        || isPresent(request, known)) {
       return Outlook.UNKNOWN;
     }
     Work work = new Work(true);
@@ -1125,7 +1292,7 @@ public final class Fetcher implements AutoCloseable {
   SpaceLedger.@Nullable Reservation reserve(FetchRequest request, Outlook outlook) {
     return outlook.lengthBytes() == null || outlook.name() == null
         ? null
-        : store.reserve(outlook.name(), order(request).place(), outlook.lengthBytes());
+        : store.reserve(outlook.name(), order(request, false).place(), outlook.lengthBytes());
   }
 
   /**

@@ -113,6 +113,12 @@ public record ModelFolders(
    * @param loaderFolders the folders that a loader's name may be relative to, the likeliest first
    */
   public record Place(Path target, List<Path> searched, List<Path> loaderFolders) {
+    /** The place of a file whose path is settled. */
+    public static Place of(Path file) {
+      List<Path> folder = List.of(file.resolveSibling(""));
+      return new Place(folder.get(0), folder, folder);
+    }
+
     /** What a ComfyUI loader takes for a file: its path below the folder that holds it. */
     public String relativeName(Path file) {
       return loaderFolders.stream()

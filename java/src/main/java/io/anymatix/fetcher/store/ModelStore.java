@@ -248,11 +248,20 @@ public final class ModelStore {
       Duration patience,
       Cancellation cancellation,
       PartFile.HeldListener listener) {
-    Path finalPath = named(place.target(), name.stored());
+    return openPart(named(place.target(), name.stored()), patience, cancellation, listener);
+  }
+
+  /** Takes hold of the part file of a final path; see {@link PartFile#open}. */
+  public PartFile openPart(
+      Path finalPath,
+      Duration patience,
+      Cancellation cancellation,
+      PartFile.HeldListener listener) {
+    Path folder = folderOf(finalPath);
     try {
-      Files.createDirectories(place.target());
+      Files.createDirectories(folder);
     } catch (IOException e) {
-      throw StorageFailures.of(e, place.target());
+      throw StorageFailures.of(e, folder);
     }
     return PartFile.open(finalPath, space, patience, cancellation, listener);
   }
@@ -357,6 +366,14 @@ public final class ModelStore {
     commit(sidecar, file);
     replaced.filter(old -> !old.equals(file)).ifPresent(ModelStore::dropUnlessNamed);
     return new Stored(file, sidecar);
+  }
+
+  /**
+   * Gives a complete and proven part its final name without a sidecar file: for what another
+   * program looks for under that name, and this one does not manage.
+   */
+  public void publishPlain(PartFile part) {
+    part.publishPlain();
   }
 
   private static Sidecar provenSidecar(Origin origin, Path file, long lengthBytes, Sha256 sha256) {
@@ -563,23 +580,31 @@ public final class ModelStore {
    * @throws FetchException {@code storage} if another file has that name
    */
   public Path linkPlainName(Stored stored, String plainName) {
+    return linkPlainName(stored, plainName, false);
+  }
+
+  /** The same, but takes the name over where another file has it. */
+  public Path takePlainName(Stored stored, String plainName) {
+    return linkPlainName(stored, plainName, true);
+  }
+
+  private static Path linkPlainName(Stored stored, String plainName, boolean replaces) {
     Path link = named(folderOf(stored.file()), plainName);
     try {
-      if (Files.exists(link)) {
-        if (!Files.isSameFile(link, stored.file())
-            && !stored.sidecar().linkedNames().contains(plainName)) {
-          throw FetchException.because(
-                  FailureKind.STORAGE, "Another file is already called " + link + ".")
-              .hint("Choose another name, or move that file away.")
-              .fact("path", link.toString())
-              .build();
-        }
+      boolean isOurs = stored.sidecar().linkedNames().contains(plainName);
+      boolean isTaken = Files.exists(link) && !hasSameContent(link, stored, isOurs && !replaces);
+      if (isTaken && !isOurs && !replaces) {
+        throw FetchException.because(
+                FailureKind.STORAGE, "Another file is already called " + link + ".")
+            .hint("Choose another name, or move that file away.")
+            .fact("path", link.toString())
+            .build();
       }
-      if (!Files.exists(link) || Files.size(link) != Files.size(stored.file())) {
+      if (isTaken || !Files.exists(link)) {
         Files.deleteIfExists(link);
         link(stored.file(), link);
       }
-      if (!stored.sidecar().linkedNames().contains(plainName)) {
+      if (!isOurs) {
         stored.sidecar().addLinkedName(plainName);
         stored.sidecar().write();
       }
@@ -587,6 +612,20 @@ public final class ModelStore {
     } catch (IOException e) {
       throw StorageFailures.of(e, link);
     }
+  }
+
+  /**
+   * Whether a plain name leads to a stored file, or to a copy of it where volumes know no links.
+   *
+   * @param trustsLength whether a copy is known by its length; else it is compared
+   */
+  private static boolean hasSameContent(Path link, Stored stored, boolean trustsLength)
+      throws IOException {
+    if (Files.isSameFile(link, stored.file())) {
+      return true;
+    }
+    return Files.size(link) == Files.size(stored.file())
+        && (trustsLength || Files.mismatch(link, stored.file()) < 0);
   }
 
   /**

@@ -551,6 +551,19 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
+  /** Gives the complete part its final name, and leaves nothing beside it. */
+  void publishPlain() {
+    try {
+      channel.force(true);
+      closeJournal();
+      rename();
+      published = true;
+      removeNotes(finalPath);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, finalPath);
+    }
+  }
+
   private void rename() throws IOException {
     try {
       AtomicFile.publish(path, finalPath);
