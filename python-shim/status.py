@@ -79,15 +79,9 @@ class NodeStatus:
         self._text(message.split("\n", 1)[0])
 
     def _announce(self, progress: Progress) -> None:
-        """Tells a phase before the numbers that it labels, once work on it has really begun."""
-        phase = progress.get("phase")
-        if not self._has_phases or phase not in _ANNOUNCED_PHASES or phase == self._phase:
-            return
-        if phase != "fetching" and not progress.get("receivedBytes"):
-            return
-        if progress.get("status") != "progress":
-            return
-        if phase == "verifying" and progress.get("progress") == 1.0:
+        """Tells a phase before the numbers that it labels."""
+        phase = begun_phase(progress)
+        if not self._has_phases or phase is None or phase == self._phase:
             return
         self._phase = phase
         value = PROGRESS_STEPS if phase == "adopting" else 0
@@ -135,6 +129,20 @@ class NodeStatus:
         if self._bar is not None and step != self._step:
             self._step = step
             self._bar.update_absolute(step)
+
+
+def begun_phase(progress: Progress) -> str | None:
+    """The phase of a fetch if clients know it and work on it has really begun.
+
+    The process looks for copies and hashes in passing as well, when there is nothing to do.
+    """
+    phase = progress.get("phase")
+    if progress.get("status") != "progress" or phase not in _ANNOUNCED_PHASES:
+        return None
+    if phase != "fetching" and not progress.get("receivedBytes"):
+        return None
+    is_over = phase == "verifying" and progress.get("progress") == 1.0
+    return None if is_over else str(phase)
 
 
 def describe(progress: Progress) -> str:

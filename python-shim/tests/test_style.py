@@ -43,9 +43,11 @@ class StyleTest(unittest.TestCase):
             package.mkdir()
             for source in SHIM.glob("*.py"):
                 shutil.copy(source, package)
+            shutil.copytree(SHIM / "compat", Path(folder) / "compat")
             tests = shutil.copytree(SHIM / "tests", Path(folder) / "tests")
             mypy = ["mypy", "--strict", "--cache-dir", os.path.join(folder, "cache")]
             self.run_tool(*mypy, "-p", package.name, folder=Path(folder))
+            self.run_tool(*mypy, "compat/fetch.py", folder=Path(folder))
             self.run_tool(*mypy, *(test.name for test in tests.glob("*.py")), folder=tests)
 
     @unittest.skipUnless(importlib.util.find_spec("ruff"), "ruff is not installed")
