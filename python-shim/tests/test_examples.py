@@ -57,20 +57,19 @@ class ExampleWorkflowTest(ShimTestCase):
                     self.assertLess(value[1], len(outputs))
 
     def test_each_fetched_model_goes_to_its_loader_by_the_second_output(self) -> None:
-        fetchers = {n: s for n, s in self.api.items() if s["class_type"] == "AnymatixFetcher"}
+        fetchers = {n: s for n, s in self.api.items() if s["class_type"] == "AnymatixFetch"}
         self.assertEqual(len(fetchers), 3)
         for node, spec in fetchers.items():
-            kind = spec["inputs"]["url"]["type"]
+            kind = spec["inputs"]["type"]
             takers = [s for s in self.api.values() if [node, 1] in s["inputs"].values()]
             self.assertEqual([s["inputs"][LOADED_BY[kind]] for s in takers], [[node, 1]])
 
     def test_each_fetcher_has_a_public_https_link_and_no_token(self) -> None:
         for spec in self.api.values():
-            if spec["class_type"] == "AnymatixFetcher":
-                params = self.nodes._fetch_params(spec["inputs"]["url"])
-                self.assertEqual(set(params), {"url", "type"})
+            if spec["class_type"] == "AnymatixFetch":
+                self.assertIn(spec["inputs"]["type"], self.nodes.offered_types())
                 self.assertRegex(
-                    params["url"],
+                    spec["inputs"]["url"],
                     r"^https://huggingface\.co/[^/?]+/[^/?]+/resolve/[^/?]+/[^?#]+\.safetensors$",
                 )
 
@@ -89,6 +88,12 @@ class ExampleWorkflowTest(ShimTestCase):
         for node in nodes.values():
             for slot, output in enumerate(node.get("outputs", [])):
                 self.assertEqual(output["links"] or [], seen.get((node["id"], slot), []))
+
+    def test_the_editors_form_fills_in_the_same_fields(self) -> None:
+        for node in self.ui["nodes"]:
+            if node["type"] == "AnymatixFetch":
+                inputs = self.api[str(node["id"])]["inputs"]
+                self.assertEqual(node["widgets_values"], [inputs["url"], inputs["type"], "", ""])
 
     def test_both_forms_are_the_same_graph(self) -> None:
         links = {link[0]: link for link in self.ui["links"]}

