@@ -8,6 +8,7 @@ import os
 import sys
 import unittest
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from comfy_stand_in import ComfyUI
@@ -169,6 +170,65 @@ class InputTest(ShimTestCase):
             self.assertEqual(comfy.run(prompt).outputs["1"], ("/m", "m"))
             self.assertEqual(comfy.progress_of("1"), [0, 2, 450, 1000])
 
+    def answer_with_name(self, path: str, name: str) -> None:
+        self.start_with(
+            f"""
+            for line in sys.stdin:
+                message = json.loads(line)
+                result = {{"path": {path!r}, "relativeName": {name!r}, "fingerprint": "f"}}
+                print(json.dumps({{"id": message["id"], "result": result}}), flush=True)
+            """
+        )
+
+    def test_a_pack_of_files_and_an_annotator_file_are_told_by_name(self) -> None:
+        node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]
+        cases = {
+            "chatterbox_model_pack": ("/m/tts/x/the_voice", "the_voice"),
+            "chatterbox_multilingual_pack": ("/m/x/multi", "multi"),
+            "dwpose_aux": ("/m/annotator_ckpts/sub/yolox_l.onnx", "yolox_l.onnx"),
+            "hed": ("/m/annotator_ckpts/hed.pth", "hed.pth"),
+            "depth_anything_v2_checkpoint": ("/m/annotator_ckpts/o/r/d.pth", "d.pth"),
+        }
+        for kind, (path, name) in cases.items():
+            with self.subTest(type=kind):
+                self.answer_with_name(path, name)
+                spec = {"url": "https://h/m", "type": kind}
+                self.assertEqual(node().download_model(spec), (name, name))
+                self.assertEqual(node.IS_CHANGED(spec), "f")
+
+    def test_the_annotators_folder_is_told_to_the_pack_that_loads_from_it(self) -> None:
+        variable = self.fetching.ANNOTATOR_VARIABLE
+        saved = os.environ.pop(variable, None)
+        self.addCleanup(lambda: os.environ.pop(variable, None))
+        if saved is not None:
+            self.addCleanup(os.environ.__setitem__, variable, saved)
+        self.answer_with_name("/m/hed.pth", "hed.pth")
+        node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]
+        with ComfyUI(self.folder, {}) as comfy:
+            for word in (str(comfy.models_dir / "annotator_ckpts"), "/the/owners/word"):
+                node().download_model({"url": "https://h/m", "type": "hed"})
+                self.assertEqual(os.environ[variable], word)
+                os.environ[variable] = "/the/owners/word"
+
+    def test_a_token_inside_a_link_is_warned_of_as_well(self) -> None:
+        self.answer_with_name("/m/m", "m")
+        node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetch"]()
+        node.fetch("https://h/m?size=1#token=x", "vae")
+        self.assertEqual([text for text in self.logs.texts() if "access token" in text], [])
+        node.fetch("https://h/m?API_KEY=SECRET", "vae")
+        self.assertNotIn("SECRET", self.logs.wait_for("access token").getMessage())
+
+    def test_widgets_lose_the_space_around_a_pasted_text_and_nothing_else(self) -> None:
+        params = self.nodes._widget_params(" https://h/a b\n", "vae", " 00 ", "")
+        self.assertEqual(params, {"url": "https://h/a b", "type": "vae", "sha256": "00"})
+        with self.assertRaisesRegex(self.nodes.FetchError, "paste the link"):
+            self.nodes._widget_params("  ", "vae", "", "")
+
+    def test_is_changed_of_a_linked_url_is_nan(self) -> None:
+        # ComfyUI gives None for an input that comes from another node.
+        node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetch"]
+        self.assertTrue(math.isnan(node.IS_CHANGED(None, "vae")))
+
     def test_it_works_without_comfyui(self) -> None:
         self.start_with(
             """
@@ -256,6 +316,60 @@ class InputTest(ShimTestCase):
             for kind, folder in (("vae", comfy.models_dir / "vae"), ("lora", comfy.models_dir)):
                 message = str(self.error_of({"url": "https://h/m", "type": kind}))
                 self.assertIn(f"\n[ANYMATIX_STORAGE_FULL:{folder}]\n", message)
+
+
+class OfferedTypesTest(ShimTestCase):
+    def test_the_types_of_old_come_first_then_what_else_comfyui_has(self) -> None:
+        with ComfyUI(self.folder, {}) as comfy:
+            comfy.folder_table["my_models"] = ([str(self.folder / "mine")], set())
+            types = self.nodes.offered_types()
+        self.assertEqual(types[0], "checkpoint")
+        self.assertEqual(types[-1], "my_models")
+        self.assertEqual(len(types), len(set(types)))
+        self.assertLessEqual(
+            {"chatterbox_model_pack", "dwpose_aux", "SEEDVR2_vae_model"}, set(types)
+        )
+        self.assertTrue({"custom_nodes", "configs", "checkpoints"}.isdisjoint(types))
+
+    def test_there_are_types_without_comfyui(self) -> None:
+        self.assertIn("lora", self.nodes.offered_types())
+
+
+class NamesakeTest(ShimTestCase):
+    """Two packs with a node of the same name: ComfyUI uses the later one and says nothing."""
+
+    def other_pack(self, file: Path) -> type[Any]:
+        module: Any = ModuleType(f"other.{file.parent.name}")
+        module.__file__ = str(file)
+        sys.modules[module.__name__] = module
+        self.addCleanup(sys.modules.pop, module.__name__)
+        return type("AnymatixFetcher", (), {"__module__": module.__name__})
+
+    def warnings(self) -> list[str]:
+        return [text for text in self.logs.texts() if "loaded last" in text]
+
+    def test_a_pack_that_was_loaded_before_is_named_when_ours_is_loaded(self) -> None:
+        other = self.other_pack(Path("/packs/old-fetcher/nodes.py"))
+        with ComfyUI(self.folder, {"AnymatixFetcher": other}):
+            self.load_pack()
+        (warning,) = self.warnings()
+        self.assertIn("(/packs/old-fetcher/nodes.py) has a node AnymatixFetcher too", warning)
+
+    def test_a_pack_that_is_loaded_later_is_named_once_when_a_node_runs(self) -> None:
+        with ComfyUI(self.folder, {}) as comfy:
+            self.load_pack()
+            comfy.node_classes.update(self.pack.NODE_CLASS_MAPPINGS)
+            self.assertEqual(self.warnings(), [])
+            comfy.node_classes["AnymatixFetcher"] = self.other_pack(Path("/packs/later/nodes.py"))
+            prompt = {"1": {"class_type": "AnymatixFetch", "inputs": {"url": " ", "type": "vae"}}}
+            for _ in range(2):
+                self.assertEqual(comfy.run(prompt).status, "execution_error")
+        self.assertEqual(len(self.warnings()), 1)
+
+    def test_a_reload_of_this_pack_is_no_other_pack(self) -> None:
+        with ComfyUI(self.folder, self.pack.NODE_CLASS_MAPPINGS):
+            self.load_pack()
+        self.assertEqual(self.warnings(), [])
 
 
 class CheckpointUrlTest(ShimTestCase):

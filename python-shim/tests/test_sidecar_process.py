@@ -198,6 +198,51 @@ class SidecarProcessTest(ShimTestCase):
         self.assertEqual(initialized({"folders": {"vae": ["/a"]}}), 1)
         self.assertEqual(initialized({"folders": {"vae": ["/a", "/b"]}}), 2)
 
+    def test_settings_that_grow_are_never_taken_back_by_a_slower_caller(self) -> None:
+        tell_folders = """
+            folders = None
+            for line in sys.stdin:
+                message = json.loads(line)
+                if message["method"] == "initialize":
+                    folders = message["params"]["folders"]
+                print(json.dumps({"id": message["id"], "result": folders}), flush=True)
+            """
+        process = self.process(tell_folders)
+        lock = threading.Lock()
+        folders: list[str] = []
+
+        def ask_with_one_more(n: int) -> Any:
+            with lock:
+                folders.append(str(n))
+            return process.request(
+                "status", {}, settings=lambda: {"folders": list(folders)}, on_update=never_stop
+            )
+
+        calls = [InThread(lambda n=n: ask_with_one_more(n)) for n in range(8)]  # type: ignore[misc]
+        for n, call in enumerate(calls):
+            self.assertIn(str(n), call.result())
+
+    def test_a_process_that_gave_way_still_serves_and_ends_after_each_request(self) -> None:
+        process = self.process()
+        self.ask(process)
+        first = process.pid
+        process.give_way()
+        self.assertTrue(await_exit(first, WAIT_SECONDS))
+        self.logs.records.clear()
+        self.assertEqual(self.ask(process)["method"], "fetch")
+        started = self.logs.wait_for("started with Java").getMessage()
+        self.assertTrue(await_exit(int(started.split()[2]), WAIT_SECONDS))
+
+    def test_a_second_load_of_the_pack_takes_the_place_of_the_first(self) -> None:
+        process = self.process()
+        registry = vars(sys.modules[self.sidecar._REGISTRY])
+        folder = self.folder / "pack"
+        registry[str(folder)] = process
+        self.ask(process)
+        pid = process.pid
+        self.assertIsNot(self.sidecar.shared_process(folder), process)
+        self.assertTrue(await_exit(pid, WAIT_SECONDS))
+
     def test_answers_in_any_order_reach_their_callers(self) -> None:
         reverse = """
             held = []
