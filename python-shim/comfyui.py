@@ -91,6 +91,12 @@ def raise_if_interrupted() -> None:
         management.throw_exception_if_processing_interrupted()
 
 
+def is_interrupted() -> bool:
+    """Whether the user pressed Stop; leaves the flag to whoever is to raise; any thread."""
+    management: Any = module("comfy.model_management")
+    return management is not None and bool(management.processing_interrupted())
+
+
 def progress_bar(steps: int) -> Any:
     """The progress bar of the running node, or None. Updating it may raise the interrupt."""
     utils: Any = module("comfy.utils")

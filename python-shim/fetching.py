@@ -181,7 +181,8 @@ def fingerprint(make_params: Callable[[], FetchParams]) -> Fingerprint:
     deadline = time.monotonic() + IS_CHANGED_SECONDS
 
     def on_update(progress: Progress | None) -> None:
-        if time.monotonic() > deadline:
+        # ComfyUI swallows an interrupt that is raised here, and raises its own at the next node.
+        if time.monotonic() > deadline or comfyui.is_interrupted():
             raise TimeoutError
 
     try:

@@ -126,13 +126,14 @@ class CompatTest(RealJarTest):
         self.assertEqual([f.suffix for f in self.target.iterdir() if f.suffix == ".tmp"], [])
         self.assertEqual(self.download(url), str(self.target / sidecar["file_name"]))
 
-    def test_a_model_in_an_adopt_folder_is_linked_and_not_downloaded(self) -> None:
-        # Only a source that states a hash can be answered from another folder; this one does not,
-        # and the folder is named to the process all the same.
+    def test_adopt_folders_are_named_to_the_process_and_stay_read_only(self) -> None:
         adopt = self.folder / "volume"
-        adopt.mkdir()
-        self.download(self.server.serve("/m.safetensors", SMALL), adopt_dirs=[str(adopt)])
+        url = self.server.serve("/m.safetensors", SMALL)
+        self.download(url, adopt_dirs=[str(adopt)])
         self.assertEqual(self.comfyui.settings()["adoptDirs"], [str(adopt)])
+        params = {"url": url, "dir": str(adopt)}
+        with self.assertRaisesRegex(self.fetching.RpcError, "outside the model folders"):
+            self.fetching.request("fetch", params, lambda progress: None)
 
     def test_what_a_callback_raises_ends_the_download_and_comes_back(self) -> None:
         url = self.server.serve("/l.safetensors", LARGE)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import time
 import unittest
 from pathlib import Path
 from types import ModuleType
@@ -138,6 +139,16 @@ class InputTest(ShimTestCase):
         self.fetching.IS_CHANGED_SECONDS = 0.2
         node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]
         self.assertTrue(math.isnan(node.IS_CHANGED(CHECKPOINT)))
+
+    def test_is_changed_hears_stop_and_leaves_the_flag_to_the_node(self) -> None:
+        self.start_with("sys.stdin.read()")
+        with ComfyUI(self.folder, {}) as comfy:
+            comfy.press_stop()
+            node = self.pack.NODE_CLASS_MAPPINGS["AnymatixFetcher"]
+            began = time.monotonic()
+            self.assertTrue(math.isnan(node.IS_CHANGED(CHECKPOINT)))
+            self.assertLess(time.monotonic() - began, self.fetching.IS_CHANGED_SECONDS / 2)
+            self.assertTrue(self.comfyui.is_interrupted())
 
     def test_a_null_fingerprint_is_nan(self) -> None:
         self.start_with(
