@@ -157,6 +157,17 @@ class ComfyStandInTest(unittest.TestCase):
             self.assertEqual(self.script().executed, ["1"])
             self.assertEqual(self.script().executed, ["1"])
 
+    def test_is_changed_gets_a_linked_input_as_none(self) -> None:
+        seen: list[Any] = []
+        self.scripted.is_changed = staticmethod(seen.append)
+        self.comfy.run(
+            {
+                "1": {"class_type": "Names", "inputs": {"name": "n"}},
+                "2": {"class_type": "Scripted", "inputs": {"value": ["1", 3]}},
+            }
+        )
+        self.assertEqual(seen, [None])
+
     def test_an_exception_in_is_changed_is_a_warning_in_the_log(self) -> None:
         def fail(value: Any) -> Any:
             raise ValueError("broken")
