@@ -173,7 +173,10 @@ final class Benchmark {
     }
     long length = remote.lengthBytes() == null ? 0 : remote.lengthBytes();
     boolean isParallel = remote.rangesProven() && length >= Config.PARALLEL_MINIMUM_BYTES;
-    long most = isParallel ? length / BYTES_PER_CONNECTION : 1;
+    long most =
+        isParallel
+            ? Math.min(length / BYTES_PER_CONNECTION, Sources.maxConnections(remote.source()))
+            : 1;
     boolean offersHttp2 = remote.httpVersion().equals("HTTP/2");
     List<Plan> plans = new ArrayList<>();
     for (int count : new TreeSet<>(counts).descendingSet()) {
