@@ -33,7 +33,8 @@ class InventoryTest {
   private static final String URL = "https://models.example.org/m.safetensors";
   private static final String HASH = Sha256.ofUtf8(URL).hex();
   private static final Duration WEEK = Duration.ofDays(7);
-  private static final FileTime LONG_AGO = FileTime.from(Instant.now().minus(Duration.ofDays(8)));
+
+  private final FileTime longAgo = FileTime.from(Instant.now().minus(Duration.ofDays(8)));
 
   @SuppressWarnings("NullAway.Init") // set by JUnit
   @TempDir
@@ -76,7 +77,7 @@ class InventoryTest {
   void aModelWithoutASidecarFileIsListedAndNeverLitter() throws Exception {
     Path users = Files.writeString(folder.resolve("mine.SAFETENSORS"), "the user's own");
     Files.writeString(folder.resolve("put_loras_here"), "");
-    Files.setLastModifiedTime(users, LONG_AGO);
+    Files.setLastModifiedTime(users, longAgo);
     Inventory inventory = inventory();
     assertEquals(List.of(users), inventory.withoutSidecar().stream().map(f -> f.path()).toList());
     assertEquals(List.of(), collect(inventory).items());
@@ -85,7 +86,7 @@ class InventoryTest {
   @Test
   void aModelThatIsCalledLikeAPartIsAModel() throws Exception {
     Path model = model("m_" + HASH + ".part");
-    Files.setLastModifiedTime(model, LONG_AGO);
+    Files.setLastModifiedTime(model, longAgo);
     Inventory inventory = inventory();
     assertEquals(List.of(model), inventory.models().stream().map(m -> m.path()).toList());
     assertEquals(List.of(), inventory.parts());
@@ -106,7 +107,7 @@ class InventoryTest {
   @Test
   void aCutSidecarFileIsBrokenAndStays() throws Exception {
     Path cut = Files.writeString(folder.resolve(HASH + ".json"), "{\"url\": \"https://mod");
-    Files.setLastModifiedTime(cut, LONG_AGO);
+    Files.setLastModifiedTime(cut, longAgo);
     Inventory inventory = inventory();
     assertEquals(List.of(cut), inventory.brokenSidecars());
     assertEquals(List.of(), collect(inventory).items());
@@ -116,9 +117,9 @@ class InventoryTest {
   void accessTimesOfSidecarFilesStay() throws Exception {
     model("m_" + HASH + ".safetensors");
     Path sidecar = folder.resolve(HASH + ".json");
-    Files.setAttribute(sidecar, "lastAccessTime", LONG_AGO);
+    Files.setAttribute(sidecar, "lastAccessTime", longAgo);
     inventory();
-    assertEquals(LONG_AGO, Files.getAttribute(sidecar, "lastAccessTime"));
+    assertEquals(longAgo, Files.getAttribute(sidecar, "lastAccessTime"));
   }
 
   @Test
@@ -161,7 +162,7 @@ class InventoryTest {
     Path file = folder.resolve(name.replace("H", HASH));
     Files.writeString(file, "{}");
     assertEquals(List.of(), collect(inventory()).items(), "it is new");
-    Files.setLastModifiedTime(file, LONG_AGO);
+    Files.setLastModifiedTime(file, longAgo);
 
     Litter wouldBe = Litter.collect(inventory(), WEEK, Instant.now(), true);
     assertEquals(List.of(file), wouldBe.items().stream().map(i -> i.path()).toList());
@@ -176,7 +177,7 @@ class InventoryTest {
   @ValueSource(strings = {"notes.tmp", "m.safetensors.tmp", "model.corrupt", "a.segment", "x.json"})
   void otherFilesAreNotOursToRemove(String name) throws Exception {
     Path file = Files.writeString(folder.resolve(name), "{}");
-    Files.setLastModifiedTime(file, LONG_AGO);
+    Files.setLastModifiedTime(file, longAgo);
     assertEquals(List.of(), collect(inventory()).items());
     assertTrue(Files.exists(file));
   }
@@ -184,7 +185,7 @@ class InventoryTest {
   @Test
   void aFreshNoteKeepsItsOldPart() throws Exception {
     Path part = Files.write(folder.resolve("m.bin.part"), new byte[10]);
-    Files.setLastModifiedTime(part, LONG_AGO);
+    Files.setLastModifiedTime(part, longAgo);
     Files.writeString(folder.resolve("m.bin.part.segments"), "{}");
     Litter litter = collect(inventory());
     assertEquals(List.of(), litter.items());
@@ -264,7 +265,7 @@ class InventoryTest {
             "{\"url\": \"%s\", \"file_name\": \"m_%s.bin\", \"file_size\": 9}"
                 .formatted(URL, HASH));
     assertEquals(List.of(), collect(inventory()).items());
-    Files.setLastModifiedTime(sidecar, LONG_AGO);
+    Files.setLastModifiedTime(sidecar, longAgo);
     assertEquals(1, collect(inventory()).items().size());
   }
 
@@ -287,10 +288,10 @@ class InventoryTest {
     return Litter.collect(inventory, WEEK, Instant.now(), false);
   }
 
-  private static void age(Path folder) throws IOException {
+  private void age(Path folder) throws IOException {
     try (Stream<Path> files = Files.list(folder)) {
       for (Path file : files.toList()) {
-        Files.setLastModifiedTime(file, LONG_AGO);
+        Files.setLastModifiedTime(file, longAgo);
       }
     }
   }
