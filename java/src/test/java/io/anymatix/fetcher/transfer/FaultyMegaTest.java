@@ -22,7 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.UnaryOperator;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -60,9 +60,9 @@ class FaultyMegaTest extends FaultyServerTest {
   }
 
   @Override
-  String serveSigned(SignedLinks signed, Content content, UnaryOperator<Resource> script) {
+  String serveSigned(SignedLinks signed, Content content, Consumer<Resource> script) {
     Resource resource = serve(content);
-    script.apply(resource.with(signed.demand(Reply.status(403))));
+    script.accept(resource.with(signed.demand(Reply.status(403))));
     return mega.publish(encrypt(content), () -> signed.sign(resource.url()));
   }
 

@@ -28,7 +28,7 @@ import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.UnaryOperator;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -80,9 +80,9 @@ class FaultyServerTest {
   }
 
   /** Serves a content behind signed addresses; returns the address that gives them out. */
-  String serveSigned(SignedLinks links, Content content, UnaryOperator<Resource> script) {
+  String serveSigned(SignedLinks links, Content content, Consumer<Resource> script) {
     server.serve("/api.bin", Content.text("")).with(links.redirect(307, server.url("/blob")));
-    script.apply(server.serve("/blob", content).with(links.demand(Reply.status(403))));
+    script.accept(server.serve("/blob", content).with(links.demand(Reply.status(403))));
     return server.url("/api.bin");
   }
 
@@ -335,7 +335,7 @@ class FaultyServerTest {
   void anExpiredLinkIsResolvedOnceForAllConnections() throws Exception {
     SignedLinks links = SignedLinks.validUntilRevoked();
     server.limitRate(24 * MIB);
-    String url = serveSigned(links, LARGE, blob -> blob);
+    String url = serveSigned(links, LARGE, blob -> {});
     CompletableFuture<FetchResult> running = start(url, new Download());
     server.awaitBytesSent(10 * MIB);
     links.revokeAll();

@@ -3,6 +3,7 @@ package io.anymatix.fetcher.transfer;
 import static io.anymatix.fetcher.testing.Content.MIB;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -268,7 +269,7 @@ class MirrorsTest {
     assertEquals(FailureKind.GONE, failure.kind());
     String message = String.valueOf(failure.getMessage());
     assertTrue(message.contains("410") && message.contains("404"), message);
-    assertEquals(1, ((List<?>) failure.facts().get("mirrors")).size());
+    assertEquals(1, assertInstanceOf(List.class, failure.facts().get("mirrors")).size());
     assertTrue(Files.size(bench.part(first.url("/m.bin"), "m", ".bin")) > 0, "nothing was kept");
   }
 
@@ -280,7 +281,7 @@ class MirrorsTest {
             CONTENT.sha256(),
             List.of(second.url("/x?token=hidden-token"), "http://127.0.0.1:1/closed"));
     assertEquals(FailureKind.NOT_FOUND, failure.kind());
-    assertEquals(2, ((List<?>) failure.facts().get("mirrors")).size());
+    assertEquals(2, assertInstanceOf(List.class, failure.facts().get("mirrors")).size());
     assertFalse(failure.toString().contains("hidden-token"), failure.toString());
   }
 
