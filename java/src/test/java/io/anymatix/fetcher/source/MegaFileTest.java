@@ -246,7 +246,7 @@ class MegaFileTest {
   @Test
   void aMegaLinkMayBeTheMirrorOfAPlainOne() throws Exception {
     MegaFile file = large(69);
-    storage.limitRate(8 * MIB);
+    storage.limitRate(3 * MIB);
     String plain = storage.serve("/large.safetensors", file.plain()).url();
     FetchResult result =
         bench.fetchMirrored(
@@ -259,7 +259,7 @@ class MegaFileTest {
   @Test
   void theMacHoldsAPlainMirrorAndAMegaLinkTogether() throws Exception {
     MegaFile file = large(70);
-    mega.server().limitRate(8 * MIB);
+    mega.server().limitRate(3 * MIB);
     String plain = storage.serve("/copy.safetensors", file.plain()).url();
     FetchResult result =
         bench.fetchMirrored(mega.publish(file), null, List.of(plain), new Download());
@@ -270,7 +270,7 @@ class MegaFileTest {
   @Test
   void aPlainMirrorOfOtherBytesIsFoundOutByTheMac() throws Exception {
     MegaFile file = large(71);
-    mega.server().limitRate(8 * MIB);
+    mega.server().limitRate(3 * MIB);
     String plain = storage.serve("/copy.safetensors", large(72).plain()).url();
     FetchResult result =
         bench.fetchMirrored(mega.publish(file), null, List.of(plain), new Download());

@@ -79,7 +79,7 @@ class MirrorsTest {
   }
 
   private static ByteRangeServer.Resource slowly(ByteRangeServer server, Content content) {
-    server.limitRate(16 * MIB);
+    server.limitRate(8 * MIB);
     return server.serve("/m.bin", content);
   }
 
@@ -325,7 +325,7 @@ class MirrorsTest {
 
   @Test
   void theCallersQueryTailGoesWithTheCallersOwnLinkAlone() throws Exception {
-    first.limitRate(16 * MIB);
+    first.limitRate(8 * MIB);
     first.serve("/m.bin", CONTENT);
     String two = slowly(second, CONTENT).url();
     bench
