@@ -54,7 +54,7 @@ def current_execution() -> Execution | None:
     hidden input, which would make it part of the cache's key. A prompt without a client has no
     listener: what is sent without naming one would go to everybody.
     """
-    server = _prompt_server()
+    server = prompt_server()
     node_id, prompt_id, client_id = (
         getattr(server, name, None) for name in ("last_node_id", "last_prompt_id", "client_id")
     )
@@ -69,14 +69,14 @@ def current_execution() -> Execution | None:
 
 def send_event(event: str, data: Mapping[str, Any], client_id: str) -> None:
     """Sends a JSON event to one client; any thread."""
-    server = _prompt_server()
+    server = prompt_server()
     if server is not None:
         server.send_sync(event, dict(data), client_id)
 
 
 def send_text(text: str, execution: Execution) -> None:
     """Shows a line on a node, where this ComfyUI can."""
-    send = getattr(_prompt_server(), "send_progress_text", None)
+    send = getattr(prompt_server(), "send_progress_text", None)
     if send is not None:
         send(text, execution.node_id, execution.client_id)
 
@@ -176,7 +176,8 @@ def model_folders(table: Mapping[str, Any], pack_folders: list[str]) -> dict[str
     return folders
 
 
-def _prompt_server() -> Any:
+def prompt_server() -> Any:
+    """ComfyUI's web server, or None outside of ComfyUI."""
     server: Any = module("server")
     return getattr(getattr(server, "PromptServer", None), "instance", None)
 

@@ -139,6 +139,7 @@ class SidecarProcess:
         self._closed = False
         self._running_requests = 0
         self._is_replaced = False
+        self._credentials: dict[str, str | None] = {}
 
     @property
     def pid(self) -> int | None:
@@ -173,6 +174,26 @@ class SidecarProcess:
                 self._running_requests -= 1
             self._end_if_replaced()
 
+    def hold_credentials(self, tokens: Mapping[str, str | None]) -> set[str]:
+        """Keeps access tokens by site until ComfyUI ends; None forgets one.
+
+        They are in memory only, and are named to the JVM, also to one that is started again, before
+        its next request. The answer is the sites of which one is held, never a token.
+        """
+        with self._lock:
+            self._credentials = {**self._credentials, **tokens}
+            return {site for site, token in self._credentials.items() if token is not None}
+
+    def given_credentials(self) -> Mapping[str, str | None]:
+        """What :meth:`hold_credentials` was given, for the object that takes this one's place."""
+        with self._lock:
+            return self._credentials
+
+    def _with_credentials(self, settings: Settings) -> Mapping[str, Any]:
+        with self._lock:
+            held = self._credentials
+        return {**settings(), "credentials": held} if held else settings()
+
     def give_way(self) -> None:
         """Ends the JVM as soon as nobody uses it: another object took this one's place.
 
@@ -196,7 +217,7 @@ class SidecarProcess:
         for _ in range(1 + MAX_RESTARTS):
             jvm = self._jvm(on_update)
             try:
-                jvm.initialize(settings, on_update)
+                jvm.initialize(lambda: self._with_credentials(settings), on_update)
                 return jvm.call(method, params, on_update)
             except _ProcessDiedError as died:
                 reason = str(died)
@@ -284,6 +305,7 @@ def shared_process(folder: Path) -> SidecarProcess:
     earlier = registry.get(str(folder))
     process = registry[str(folder)] = SidecarProcess(folder)
     if earlier is not None:
+        process.hold_credentials(earlier.given_credentials())
         earlier.give_way()
     return process
 

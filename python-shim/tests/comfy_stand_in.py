@@ -192,6 +192,7 @@ class ComfyUI:
         folder_paths.models_dir = str(self.models_dir)
         folder_paths.folder_names_and_paths = self.folder_table
         folder_paths.get_filename_list = self.list_models
+        folder_paths.get_full_path = self._full_path_or_none
         folder_paths.get_full_path_or_raise = self._full_path
         server: Any = ModuleType("server")
         server.PromptServer = type("PromptServer", (), {"instance": self})
@@ -272,6 +273,12 @@ class ComfyUI:
             if os.path.isfile(path):
                 return path
         raise FileNotFoundError(f"Model in folder '{key}' with filename '{name}' not found.")
+
+    def _full_path_or_none(self, key: str, name: str) -> str | None:
+        try:
+            return self._full_path(key, name)
+        except FileNotFoundError:
+            return None
 
     def _built_in_nodes(self) -> dict[str, type[Any]]:
         comfy = self
