@@ -1,0 +1,375 @@
+#!/usr/bin/env python3
+"""Measures the fetcher against aria2c and curl, and prints a Markdown table.
+
+    mvn -q package -DskipTests && python3 java/bench/bench.py [--rounds 5] [--only ROW,ROW]
+
+Everything runs on loopback, in one folder that is removed. Each row's runs are interleaved: ours,
+the peer's, ours, the peer's. A figure is the ratio of the medians, ours to the peer's. Every run's
+bytes are checked; a run with wrong bytes is a failed run. Ours always includes SHA-256, the forced
+write and the sidecar file. The server is nginx where it is installed and a row needs no shaping,
+else BenchServer. CPU is user and system time of the client alone; memory its peak resident size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+JAR = ROOT / "target" / "anymatix-fetcher.jar"
+MIB = 1 << 20
+JVM_FLAGS = ["-Xmx256m", "-XX:+UseSerialGC"]
+OURS_OPEN = ["--allow-http", "--allow-private-hosts", "--accept-any-content"]
+ARIA2 = ["aria2c", "-x16", "-s16", "-k1M", "--file-allocation=none", "--allow-overwrite=true",
+         "--check-certificate=false", "--console-log-level=error", "--summary-interval=0",
+         "--no-conf", "-q"]
+
+
+@dataclass
+class Run:
+    """What one run cost."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_mib: float
+
+
+@dataclass
+class Row:
+    name: str
+    ours: Callable[[], Run]
+    peer: Callable[[], Run]
+    target: float
+
+
+class Wrong(Exception):
+    """A run whose bytes are not the server's."""
+
+
+class Scene:
+    """A folder with files to serve, the servers, and the ways to fetch from them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.served = folder / "served"
+        self.served.mkdir()
+        self.out = folder / "out"
+        self.sums: dict[str, str] = {}
+        self.serve: Serve | None = None
+
+    def make_file(self, name: str, length: int) -> None:
+        if name in self.sums:
+            return
+        digest = hashlib.sha256()
+        random.seed(name)
+        block = random.randbytes(4 * MIB)
+        with open(self.served / name, "wb") as file:
+            for number in range(0, length, len(block)):
+                piece = (number.to_bytes(8, "big") + block[8:])[: length - number]
+                digest.update(piece)
+                file.write(piece)
+        self.sums[name] = digest.hexdigest()
+
+    def fresh_out(self) -> Path:
+        shutil.rmtree(self.out, ignore_errors=True)
+        self.out.mkdir()
+        os.sync()
+        return self.out
+
+    def check(self, names: list[str]) -> None:
+        """Every file is there with the served bytes, under whatever name."""
+        lengths = {(self.served / name).stat().st_size for name in names}
+        found = [
+            hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in self.out.rglob("*")
+            if path.is_file() and path.stat().st_size in lengths and path.suffix != ".json"
+        ]
+        if sorted(found) != sorted(self.sums[name] for name in names):
+            raise Wrong(f"{names[0]}: wrong bytes")
+
+    # Peers: commands, timed as processes.
+
+    def command(self, *commands: list[str], names: list[str]) -> Run:
+        out = self.fresh_out()
+        begun = time.monotonic()
+        cpu = 0.0
+        peak = 0.0
+        for command in commands:
+            process = subprocess.Popen(
+                command, cwd=out, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                raise Wrong(f"{command[0]} ended with {process.returncode}")
+            cpu += usage.ru_utime + usage.ru_stime
+            peak = max(peak, usage.ru_maxrss / 1024)
+        run = Run(time.monotonic() - begun, cpu, peak)
+        self.check(names)
+        return run
+
+    def fetch_command(self, url: str, name: str) -> Run:
+        java = [java_executable(), *JVM_FLAGS, "-jar", str(JAR)]
+        ca = ["--ca-file", str(self.folder / "cert.pem")] if url.startswith("https") else []
+        return self.command([*java, "fetch", url, "--dir", str(self.out), *ca], names=[name])
+
+    # Ours, warm: a running process that has transferred before.
+
+    def warm(self, requests: list[dict[str, Any]], names: list[str], method: str = "fetch") -> Run:
+        assert self.serve is not None
+        out = self.fresh_out()
+        for request in requests:
+            request["dir"] = str(out)
+        cpu = self.serve.cpu_seconds()
+        begun = time.monotonic()
+        if method == "fetch":
+            self.serve.call_all("fetch", requests)
+        else:
+            self.serve.call_all(method, [{"items": requests}])
+        run = Run(
+            time.monotonic() - begun, self.serve.cpu_seconds() - cpu, self.serve.peak_mib()
+        )
+        self.check(names)
+        return run
+
+
+class Serve:
+    """A running sidecar process."""
+
+    def __init__(self, folder: Path, ca_file: Path) -> None:
+        self._process = subprocess.Popen(
+            [java_executable(), *JVM_FLAGS, "-jar", str(JAR), "serve", *OURS_OPEN,
+             "--ca-file", str(ca_file), "--log-level", "error"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "ANYMATIX_HOME": str(folder / "home")}, text=True,
+        )  # fmt: skip
+        self._id = 0
+        self.call_all("initialize", [{"modelsDir": str(folder / "out")}])
+
+    def call_all(self, method: str, params: list[dict[str, Any]]) -> list[Any]:
+        assert self._process.stdin and self._process.stdout
+        waiting = set()
+        for each in params:
+            self._id += 1
+            waiting.add(self._id)
+            message = {"jsonrpc": "2.0", "id": self._id, "method": method, "params": each}
+            self._process.stdin.write(json.dumps(message) + "\n")
+        self._process.stdin.flush()
+        results = []
+        while waiting:
+            answer = json.loads(self._process.stdout.readline())
+            if answer.get("id") in waiting:
+                waiting.remove(answer["id"])
+                if "error" in answer:
+                    raise Wrong(answer["error"]["message"])
+                results.append(answer["result"])
+        return results
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_mib(self, key: str) -> float:
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith(key))
+        return int(line.split()[1]) / 1024
+
+    def peak_mib(self) -> float:
+        return self.memory_mib("VmHWM")
+
+    def close(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(10)
+
+
+def java_executable() -> str:
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"
+
+
+@contextlib.contextmanager
+def shaped_server(scene: Scene) -> Iterator[str]:
+    process = subprocess.Popen(
+        [java_executable(), "-Xmx128m", str(ROOT / "java" / "bench" / "BenchServer.java"),
+         str(scene.served)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin and process.stdout
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.stdin.close()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def nginx_server(scene: Scene) -> Iterator[tuple[str, str]]:
+    """Addresses over HTTP and over TLS."""
+    port = 20000 + os.getpid() % 20000
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(scene.folder / "key.pem"),
+         "-out", str(scene.folder / "cert.pem")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    config = scene.folder / "nginx.conf"
+    user = "user root;" if os.geteuid() == 0 else ""
+    config.write_text(
+        f"""{user} worker_processes 2; pid {scene.folder}/nginx.pid; error_log {scene.folder}/nginx.log;
+daemon off; worker_rlimit_nofile 4096;
+events {{ worker_connections 1024; }}
+http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
+client_body_temp_path {scene.folder}/t1; proxy_temp_path {scene.folder}/t2;
+fastcgi_temp_path {scene.folder}/t3; uwsgi_temp_path {scene.folder}/t4; scgi_temp_path {scene.folder}/t5;
+server {{ listen 127.0.0.1:{port}; root {scene.served}; }}
+server {{ listen 127.0.0.1:{port + 1} ssl http2; ssl_certificate {scene.folder}/cert.pem;
+ssl_certificate_key {scene.folder}/key.pem; root {scene.served}; }} }}
+"""
+    )
+    process = subprocess.Popen(["nginx", "-p", str(scene.folder), "-c", str(config)])
+    time.sleep(0.5)
+    try:
+        yield f"http://localhost:{port}", f"https://localhost:{port + 1}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def openssl_digest(name: str) -> list[str]:
+    return ["openssl", "dgst", "-sha256", name]
+
+
+def rows(scene: Scene, http: str, tls: str, shaped: str) -> Iterator[Row]:
+    def aria2(url: str) -> list[str]:
+        return [*ARIA2, url]
+
+    def warm(url: str, name: str) -> Callable[[], Run]:
+        return lambda: scene.warm([{"url": url}], [name])
+
+    def peer(name: str, *commands: list[str]) -> Callable[[], Run]:
+        return lambda: scene.command(*commands, names=[name])
+
+    gib = "gib.bin"
+    scene.make_file(gib, 1024 * MIB)
+    plain, secure = f"{http}/{gib}", f"{tls}/{gib}"
+    digest = openssl_digest(gib)
+    yield Row("http-verified", warm(plain, gib), peer(gib, aria2(plain), digest), 0.40)
+    yield Row("http-aria2", warm(plain, gib), peer(gib, aria2(plain)), 0.60)
+    yield Row("http-curl", warm(plain, gib), peer(gib, ["curl", "-sO", plain]), 0.85)
+    yield Row("http-fresh", lambda: scene.fetch_command(plain, gib), peer(gib, aria2(plain), digest), 0.60)
+    yield Row("tls-verified", warm(secure, gib), peer(gib, aria2(secure), digest), 0.55)
+    yield Row("tls-fresh", lambda: scene.fetch_command(secure, gib), peer(gib, aria2(secure), digest), 0.85)
+
+    half = "half.bin"
+    scene.make_file(half, 512 * MIB)
+    each20, late, pipe = (f"{shaped}/{shape}/{half}" for shape in ("each20", "late", "pipe"))
+    sixteen = lambda: scene.warm([{"url": each20, "connections": 16}], [half])  # noqa: E731
+    yield Row("each20-16", sixteen, peer(half, aria2(each20)), 0.92)
+    yield Row("each20-adaptive", warm(each20, half), peer(half, aria2(each20)), 0.60)
+    yield Row("late-and-slow", warm(late, half), peer(half, aria2(late)), 0.90)
+    yield Row("one-pipe", warm(pipe, half), peer(half, ["curl", "-sO", pipe]), 1.01)
+
+    four = [f"quarter{i}.bin" for i in range(4)]
+    for name in four:
+        scene.make_file(name, 256 * MIB)
+    urls = [f"{http}/{name}" for name in four]
+    yield Row(
+        "four-at-once",
+        lambda: scene.warm([{"url": url} for url in urls], four),
+        lambda: scene.command(
+            [*ARIA2, "-Z", "-j4", *urls], ["openssl", "dgst", "-sha256", *four], names=four
+        ),
+        0.45,
+    )
+    many = [f"small{i}.bin" for i in range(200)]
+    for name in many:
+        scene.make_file(name, 100_000)
+    far = [f"{shaped}/far/{name}" for name in many]
+    yield Row(
+        "small-files",
+        lambda: scene.warm([{"url": url} for url in far], many, "fetchAll"),
+        lambda: scene.command([*ARIA2, "-Z", "-j16", *far], names=many),
+        0.70,
+    )
+
+
+def measured(row: Row, rounds: int) -> tuple[str, bool]:
+    ours: list[Run] = []
+    peers: list[Run] = []
+    row.ours()
+    for _ in range(rounds):
+        ours.append(row.ours())
+        peers.append(row.peer())
+
+    def median(runs: list[Run], what: str) -> float:
+        return statistics.median(getattr(run, what) for run in runs)
+
+    wall, cpu = (
+        median(ours, what) / max(median(peers, what), 0.001)
+        for what in ("wall_seconds", "cpu_seconds")
+    )
+    line = (
+        f"| {row.name} | {median(ours, 'wall_seconds'):.2f} | {median(peers, 'wall_seconds'):.2f}"
+        f" | {wall:.2f} | {row.target:.2f} | {cpu:.2f} | {median(ours, 'peak_mib'):.0f} |"
+    )
+    return line, wall <= row.target
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="rows, by name, comma between")
+    args = parser.parse_args()
+    only = set(filter(None, args.only.split(",")))
+    if not JAR.is_file():
+        sys.exit("Build the jar first: mvn -q package -DskipTests")
+    for tool in ("aria2c", "curl", "nginx", "openssl"):
+        if shutil.which(tool) is None:
+            sys.exit(f"{tool} is not installed; the benchmark needs it.")
+    misses = []
+    with tempfile.TemporaryDirectory(prefix="anymatix-bench-") as name, contextlib.ExitStack() as open_:
+        scene = Scene(Path(name))
+        http, tls = open_.enter_context(nginx_server(scene))
+        shaped = open_.enter_context(shaped_server(scene))
+        scene.serve = Serve(scene.folder, scene.folder / "cert.pem")
+        open_.callback(scene.serve.close)
+        print(f"{platform.platform()}, {os.cpu_count()} cores, {versions()}")
+        print("| row | ours, s | peer, s | wall ratio | target | CPU ratio | peak MiB |")
+        print("|---|---|---|---|---|---|---|", flush=True)
+        for row in rows(scene, http, tls, shaped):
+            if only and row.name not in only:
+                continue
+            line, held = measured(row, args.rounds)
+            print(line, flush=True)
+            if not held:
+                misses.append(row.name)
+    print("Missed: " + ", ".join(misses) if misses else "All targets held.")
+    return 0
+
+
+def versions() -> str:
+    told = []
+    for command in ([java_executable(), "-version"], ["aria2c", "--version"], ["curl", "--version"]):
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        told.append((run.stdout or run.stderr).splitlines()[0].split(" (")[0])
+    return ", ".join(told)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
