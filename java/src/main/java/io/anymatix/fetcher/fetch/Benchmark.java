@@ -193,7 +193,9 @@ final class Benchmark {
   private RemoteFile resolve(RemoteReader reader, String url, Cancellation cancellation) {
     Sources own = sources.apply(reader);
     return RetryPolicy.run(
-        () -> own.resolve(Sources.Wish.of(url, url, null), cancellation), cancellation, (reason, until) -> {});
+        () -> own.resolve(Sources.Wish.of(url, url, null), cancellation),
+        cancellation,
+        (reason, until) -> {});
   }
 
   private BenchmarkResult.Run measure(String url, Plan plan, double seconds, Download download) {

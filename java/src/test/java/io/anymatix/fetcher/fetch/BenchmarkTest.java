@@ -103,7 +103,8 @@ class BenchmarkTest {
     TestCertificates certificates = TestCertificates.forHosts("models.test");
     try (Http2RangeServer h2 =
             Http2RangeServer.start(certificates.serverContext(), Content.random(4, 8 * MIB));
-        Fetcher fetcher = new Fetcher(config().certificates(List.of(certificates.caFile())).build())) {
+        Fetcher fetcher =
+            new Fetcher(config().certificates(List.of(certificates.caFile())).build())) {
       BenchmarkResult result =
           fetcher.benchmark(h2.url("/m.bin"), List.of(1, 4), 1.0, new Download(), run -> {});
       assertEquals(

@@ -17,7 +17,6 @@ import java.security.cert.CertificateException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
-import java.util.Optional;
 import java.util.Map;
 import java.util.Optional;
 import javax.net.ssl.SSLException;
@@ -102,7 +101,10 @@ class StatusKindsTest {
             new IOException(new CertificateException("expired")), FailureKind.TLS);
     kinds.forEach(
         (error, kind) ->
-            assertEquals(kind, StatusKinds.ofNoAnswer(error, URL, Optional.empty()).kind(), error.toString()));
+            assertEquals(
+                kind,
+                StatusKinds.ofNoAnswer(error, URL, Optional.empty()).kind(),
+                error.toString()));
   }
 
   @Test
