@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.fetch;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.config.HomeFolder;
 import io.anymatix.fetcher.content.HttpUrl;
@@ -16,24 +15,18 @@ import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.fetch.Download.Work;
 import io.anymatix.fetcher.fetch.FetchResult.Outcome;
-import io.anymatix.fetcher.fetch.FetchResult.Strategy;
-import io.anymatix.fetcher.fetch.FetchResult.Verification;
-import io.anymatix.fetcher.fetch.Progress.Phase;
+import io.anymatix.fetcher.fetch.FileFetch.Order;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.source.Credentials;
 import io.anymatix.fetcher.source.HubSettings;
 import io.anymatix.fetcher.source.Sources;
-import io.anymatix.fetcher.store.ContentCheck;
 import io.anymatix.fetcher.store.ModelFileName;
 import io.anymatix.fetcher.store.ModelFolders;
 import io.anymatix.fetcher.store.ModelStore;
-import io.anymatix.fetcher.store.ModelStore.Stored;
-import io.anymatix.fetcher.store.PartFile;
 import io.anymatix.fetcher.store.SpaceLedger;
 import io.anymatix.fetcher.transfer.ConnectionBudget;
 import io.anymatix.fetcher.transfer.Throttle;
-import io.anymatix.fetcher.transfer.Transfer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -52,7 +45,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
-import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -60,22 +52,11 @@ import org.slf4j.LoggerFactory;
 /**
  * Fetches models; one object serves the whole process. All methods may be called from any thread.
  *
- * <p>{@link #bring} is the main path, in the order in which it happens: look on the disk, ask the
- * source, look for the same bytes under another name, transfer, prove, publish.
+ * <p>{@link #fetch} understands a request and lets equal ones join; what happens then is told by
+ * {@link FileFetch}. The rest answers what can be asked about models without fetching them.
  */
 public final class Fetcher implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(Fetcher.class);
-
-  /** Another process that downloads the same file is waited for this long. */
-  private static final Duration BUSY_PATIENCE = Duration.ofMinutes(30);
-
-  /**
-   * What a source may tell of the hash is waited for this long before a file is looked for by it.
-   */
-  private static final Duration HASH_PATIENCE = Duration.ofSeconds(2);
-
-  /** Downloads of bytes that do not have the hash that a source merely tells. */
-  private static final int MOST_REFUTED_DOWNLOADS = 3;
 
   private static final Duration CLOSE_PATIENCE = Duration.ofMillis(1500);
   private static final int DEFAULT_PARALLEL_FILES = 4;
@@ -102,67 +83,13 @@ public final class Fetcher implements AutoCloseable {
   private final ExecutorService executor = Executors.newCachedThreadPool(Fetcher::thread);
   private final Map<Object, Shared> running = new ConcurrentHashMap<>();
 
+  private final FileFetch.Means means;
+
   private volatile ModelFolders folders;
   private volatile Options options;
 
   /** A fetch that runs, for all callers who want exactly this. */
   private record Shared(Work work, CompletableFuture<FetchResult> result) {}
-
-  /**
-   * A request, understood: where it goes and under which names it may be there.
-   *
-   * @param replacesName whether a plain name that is another file's is taken over
-   * @param plainFile where the file lies if it is stored under its plain name alone
-   */
-  private record Order(
-      FetchRequest request,
-      ModelStore.Key key,
-      ModelFolders.Place place,
-      ModelStore.Elsewhere elsewhere,
-      @Nullable Sha256 wanted,
-      @Nullable String plainName,
-      Links links,
-      boolean replacesName,
-      @Nullable Path plainFile) {}
-
-  /**
-   * What a source says of a file, as far as that is known by now.
-   *
-   * @param certain whether the hash belongs to these bytes beyond doubt, and is not merely told of
-   *     them by somebody who may be wrong
-   * @param data what it tells about the model
-   */
-  private record Statement(@Nullable Sha256 sha256, boolean certain, @Nullable JsonNode data) {
-    static Statement of(
-        RemoteFile remote,
-        ModelFileName name,
-        @Nullable Long lengthBytes,
-        Optional<ModelMetadata> told) {
-      JsonNode data = told.map(ModelMetadata::raw).orElse(null);
-      if (remote.sha256() != null) {
-        return new Statement(remote.sha256(), true, data);
-      }
-      Sha256 claimed =
-          told.flatMap(m -> m.served(remote.metadata().fileId(), name.original(), lengthBytes))
-              .flatMap(file -> Optional.ofNullable(file.sha256()))
-              .orElse(null);
-      return new Statement(claimed, false, data);
-    }
-
-    /** What is to be written down of a file with this hash; a claim that is wrong is not. */
-    ModelStore.Origin origin(ModelStore.Key key, ModelFileName name, Sha256 actual) {
-      boolean holds = certain || actual.equals(sha256);
-      return new ModelStore.Origin(key, name, holds ? sha256 : null, data);
-    }
-
-    /** The hash that the file must have; the caller's word goes before the source's. */
-    @Nullable Sha256 wanted(Order order) {
-      return order.wanted() != null ? order.wanted() : sha256;
-    }
-  }
-
-  /** Bytes that are what they should be, and what the source says of them. */
-  private record Proven(Transfer.Result transferred, Statement stated) {}
 
   public Fetcher(Config config) {
     this(config, System.getenv());
@@ -189,6 +116,9 @@ public final class Fetcher implements AutoCloseable {
             DEFAULT_PARALLEL_FILES,
             config.offline());
     throttle.limit(config.maxBytesPerSecond());
+    this.means =
+        new FileFetch.Means(
+            config, this::options, reader, store, throttle, connections, awaited, executor);
   }
 
   private RemoteReader newReader() {
@@ -311,7 +241,7 @@ public final class Fetcher implements AutoCloseable {
     executor.execute(
         () -> {
           try {
-            FetchResult result = bring(order, shared.work());
+            FetchResult result = new FileFetch(means, order, shared.work()).run();
             running.remove(sameWish, shared);
             shared.result().complete(result);
           } catch (RuntimeException | Error e) {
@@ -419,541 +349,6 @@ public final class Fetcher implements AutoCloseable {
     return url;
   }
 
-  /** One fetch from the first look to the last byte. */
-  private FetchResult bring(Order order, Work work) {
-    if (order.plainFile() != null) {
-      return bringPlain(order, order.plainFile(), work);
-    }
-    long startedNanos = System.nanoTime();
-    Optional<Sha256> contentHash = order.key().contentHash();
-    if (contentHash.isPresent()) {
-      return uploaded(order, work, contentHash.get(), startedNanos);
-    }
-    Outcome outcome = Outcome.PRESENT;
-    Optional<Stored> present = present(order, work);
-    if (present.isEmpty()) {
-      outcome = Outcome.ADOPTED;
-      work.phase = Phase.ADOPTING;
-      present = store.adoptUnmeasured(order.key(), order.place(), work.cancellation, hashed(work));
-    }
-    if (present.isPresent()) {
-      return result(order, work, present.get(), outcome, null, startedNanos);
-    }
-    if (options.offline()) {
-      return offline(order, work, startedNanos);
-    }
-    if (work.inLine) {
-      return bringFromSource(order, work, startedNanos);
-    }
-    awaited.take(work.cancellation, () -> saysItWaits(work));
-    try {
-      work.counters.waiting(null, null);
-      return bringFromSource(order, work, startedNanos);
-    } finally {
-      awaited.giveBack();
-    }
-  }
-
-  private static void saysItWaits(Work work) {
-    work.counters.waiting(MOST_AWAITED + " other downloads are running.", null);
-  }
-
-  private FetchResult bringFromSource(Order order, Work work, long startedNanos) {
-    work.phase = Phase.RESOLVING;
-    RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
-    remote.metadata().whenTold(work::tell);
-    ModelFileName name = name(remote, order.key(), work.cancellation);
-    refusePickle(name, remote);
-    work.fileName = name.original();
-    work.totalBytes = remote.lengthBytes();
-
-    Optional<ModelMetadata> told = remote.metadata().await(HASH_PATIENCE, work.cancellation);
-    Statement stated = Statement.of(remote, name, remote.lengthBytes(), told);
-    Sha256 wanted = stated.wanted(order);
-    if (wanted != null) {
-      ModelStore.Origin origin = stated.origin(order.key(), name, wanted);
-      Optional<Stored> adopted = adopt(order, work, origin, wanted, remote.lengthBytes());
-      if (adopted.isPresent()) {
-        return result(order, work, adopted.get(), Outcome.ADOPTED, null, startedNanos);
-      }
-    }
-    return download(order, work, remote, name, startedNanos);
-  }
-
-  /** The wanted bytes from elsewhere on this machine, if it is known what they are. */
-  private Optional<Stored> adopt(
-      Order order,
-      Work work,
-      ModelStore.Origin origin,
-      @Nullable Sha256 wanted,
-      @Nullable Long lengthBytes) {
-    if (wanted == null) {
-      return Optional.empty();
-    }
-    work.phase = Phase.ADOPTING;
-    return store.adopt(
-        origin,
-        wanted,
-        lengthBytes,
-        order.place(),
-        order.elsewhere(),
-        work.cancellation,
-        hashed(work));
-  }
-
-  /** Without the network a hash of the caller's may still lead to the file, its url to a name. */
-  private FetchResult offline(Order order, Work work, long startedNanos) {
-    ModelFileName name = ModelFileName.of(null, order.key().effective());
-    if (!name.extension().isEmpty()) {
-      ModelStore.Origin origin = new ModelStore.Origin(order.key(), name, null, null);
-      Optional<Stored> adopted = adopt(order, work, origin, order.wanted(), null);
-      if (adopted.isPresent()) {
-        return result(order, work, adopted.get(), Outcome.ADOPTED, null, startedNanos);
-      }
-    }
-    throw missingOffline(order);
-  }
-
-  private static FetchException missingOffline(Order order) {
-    return FetchException.because(
-            FailureKind.OFFLINE, "Offline, and the file is not on this disk yet.")
-        .url(Redactor.url(order.key().base()))
-        .build();
-  }
-
-  /** A file that was uploaded under its hash: found by name, never asked for, no sidecar file. */
-  private FetchResult uploaded(Order order, Work work, Sha256 hash, long startedNanos) {
-    Path file =
-        store
-            .findByName(hash, order.place())
-            .orElseThrow(
-                () ->
-                    FetchException.because(
-                            FailureKind.NOT_FOUND,
-                            "No uploaded file is called " + hash + " in the folders of its type.")
-                        .url(order.key().base())
-                        .hint("Upload the file again, or check the type.")
-                        .build());
-    Sha256 wanted = order.wanted();
-    work.phase = Phase.VERIFYING;
-    if (wanted != null && !store.hasHash(file, wanted, work.cancellation, hashed(work))) {
-      throw FetchException.because(
-              FailureKind.INTEGRITY, file + " does not have the SHA-256 " + wanted + ".")
-          .url(order.key().base())
-          .hint("Upload the file again; the one that is there was left alone.")
-          .fact("expectedSha256", wanted.hex())
-          .build();
-    }
-    String name = file.getFileName().toString();
-    work.fileName = name;
-    return new FetchResult(
-        file.toString(),
-        name,
-        order.place().relativeName(file),
-        ModelStore.lengthBytes(file),
-        wanted == null ? null : wanted.hex(),
-        null,
-        order.key().urlHash().hex(),
-        Outcome.PRESENT,
-        Strategy.NONE,
-        wanted == null ? Verification.SIZE : Verification.SHA256_CALLER,
-        0,
-        0,
-        TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos),
-        0,
-        false,
-        List.of(),
-        null);
-  }
-
-  /**
-   * A file that another program looks for under its plain name: without a sidecar file, so that
-   * what is there is taken as it is unless the caller states its hash.
-   */
-  private FetchResult bringPlain(Order order, Path file, Work work) {
-    long startedNanos = System.nanoTime();
-    ModelFileName name =
-        ModelFileName.ofUntrusted(file.getFileName().toString(), order.key().urlHash());
-    work.fileName = name.original();
-    if (isPlainPresent(order, file, work)) {
-      return plainResult(order, file, work, Outcome.PRESENT, null, startedNanos);
-    }
-    if (options.offline()) {
-      throw missingOffline(order);
-    }
-    work.phase = Phase.RESOLVING;
-    RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
-    refusePickle(name, remote);
-    work.totalBytes = remote.lengthBytes();
-    try (PartFile part = store.openPart(file, BUSY_PATIENCE, work.cancellation, held(work));
-        ConnectionBudget.Share budget = connections.join()) {
-      work.counters.waiting(null, null);
-      if (isPlainPresent(order, file, work)) {
-        part.delete();
-        return plainResult(order, file, work, Outcome.PRESENT, null, startedNanos);
-      }
-      Transfer.Result transferred =
-          transferProven(order, work, remote, part, name, budget).transferred();
-      Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
-      store.publishPlain(part);
-      return plainResult(order, file, work, outcome, transferred, startedNanos);
-    }
-  }
-
-  private boolean isPlainPresent(Order order, Path file, Work work) {
-    if (!Files.isRegularFile(file) || order.wanted() == null) {
-      return Files.isRegularFile(file);
-    }
-    work.phase = Phase.VERIFYING;
-    return store.hasHash(file, order.wanted(), work.cancellation, hashed(work));
-  }
-
-  private static PartFile.HeldListener held(Work work) {
-    return until -> work.counters.waiting("Another process is downloading this file.", until);
-  }
-
-  /**
-   * The file on the disk, if it is whole and, where the caller states a hash, proven to have it.
-   */
-  private Optional<Stored> present(Order order, Work work) {
-    Optional<Stored> present =
-        store
-            .find(order.key(), order.place())
-            .filter(stored -> isWantedFile(stored, order.request().fileId()));
-    Sha256 wanted = order.wanted();
-    if (present.isEmpty() || wanted == null) {
-      return present;
-    }
-    Stored stored = present.get();
-    if (stored.provenSha256().filter(wanted::equals).isPresent()) {
-      return present;
-    }
-    work.phase = Phase.VERIFYING;
-    work.totalBytes = stored.lengthBytes();
-    return present.filter(s -> store.prove(s, wanted, work.cancellation, hashed(work)));
-  }
-
-  /** Whether a stored file is, as far as is known of it, the one of this id among a version's. */
-  private static boolean isWantedFile(Stored stored, @Nullable String fileId) {
-    if (fileId == null || !fileId.matches("\\d{1,18}")) {
-      return true;
-    }
-    Optional<ModelMetadata.File> file =
-        ModelMetadata.of(stored.data()).flatMap(told -> told.file(Long.parseLong(fileId)));
-    Sha256 sha256 = file.isEmpty() ? null : file.get().sha256();
-    return sha256 == null || stored.provenSha256().filter(h -> !h.equals(sha256)).isEmpty();
-  }
-
-  private static LongConsumer hashed(Work work) {
-    return work.counters::hashed;
-  }
-
-  /**
-   * What the file is called: by the source, by the server that sends it, by what is told of the
-   * model; only where all are silent by the url, which may lack the extension that says what the
-   * file is.
-   */
-  private static ModelFileName name(
-      RemoteFile remote, ModelStore.Key key, Cancellation cancellation) {
-    if (remote.fileName() != null) {
-      return ModelFileName.ofUntrusted(remote.fileName(), key.urlHash());
-    }
-    if (ModelFileName.isGivenBy(remote.contentDisposition())) {
-      return ModelFileName.of(remote.contentDisposition(), key.effective());
-    }
-    return remote
-        .metadata()
-        .await(cancellation)
-        .flatMap(told -> told.served(remote.metadata().fileId(), null, remote.lengthBytes()))
-        .flatMap(file -> Optional.ofNullable(file.name()))
-        .map(stated -> ModelFileName.ofUntrusted(stated, key.urlHash()))
-        .orElseGet(() -> ModelFileName.of(null, key.effective()));
-  }
-
-  private void refusePickle(ModelFileName name, RemoteFile remote) {
-    if (config.refusePickle() && ModelStore.isPickle(name)) {
-      throw FetchException.because(
-              FailureKind.POLICY,
-              name.original() + " is a pickle, which runs code when it is loaded; it was refused.")
-          .hint("Look for the same model as .safetensors.")
-          .url(remote.location().redacted())
-          .build();
-    }
-  }
-
-  private FetchResult download(
-      Order order, Work work, RemoteFile remote, ModelFileName name, long startedNanos) {
-    PartFile part =
-        store.openPart(name, order.place(), BUSY_PATIENCE, work.cancellation, held(work));
-    work.counters.waiting(null, null);
-    try (part;
-        ConnectionBudget.Share budget = connections.join()) {
-      Optional<Stored> byAnotherProcess = present(order, work);
-      if (byAnotherProcess.isPresent()) {
-        part.delete();
-        return result(order, work, byAnotherProcess.get(), Outcome.PRESENT, null, startedNanos);
-      }
-      Proven proven = transferProven(order, work, remote, part, name, budget);
-      Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
-      Transfer.Result transferred = proven.transferred();
-      Stored stored =
-          store.publish(
-              part,
-              proven.stated().origin(order.key(), name, transferred.sha256()),
-              transferred.lengthBytes(),
-              transferred.sha256());
-      return result(order, work, stored, outcome, transferred, startedNanos);
-    }
-  }
-
-  /** All bytes, in the part file, with the length, hash and content that they must have. */
-  private Proven transferProven(
-      Order order,
-      Work work,
-      RemoteFile remote,
-      PartFile part,
-      ModelFileName name,
-      ConnectionBudget.Share budget) {
-    work.phase = Phase.FETCHING;
-    Transfer.Result transferred =
-        transfer(order, work, remote, part, budget)
-            .alsoFrom(mirrors(order), order.wanted() != null || remote.sha256() != null)
-            .run();
-    work.phase = Phase.VERIFYING;
-    work.totalBytes = transferred.lengthBytes();
-    Optional<ModelMetadata> told = remote.metadata().await(work.cancellation);
-    Statement stated = Statement.of(remote, name, transferred.lengthBytes(), told);
-    Sha256 refuted = null;
-    for (int downloads = 1;
-        isWorthAnotherDownload(order, work, stated, transferred, refuted)
-            && downloads < MOST_REFUTED_DOWNLOADS;
-        downloads++) {
-      log.info("{}: the bytes do not have the promised hash, starting over", name.original());
-      refuted = transferred.sha256();
-      part.discard();
-      work.phase = Phase.FETCHING;
-      RemoteFile afresh = order.links().resolve(work.cancellation, work.counters::waiting);
-      transferred =
-          transfer(order, work, afresh, part, budget).run().afterStartingOver(transferred);
-      work.phase = Phase.VERIFYING;
-    }
-    verify(order, part, name, remote, stated, transferred);
-    return new Proven(transferred, stated);
-  }
-
-  /**
-   * Whether bytes that do not have the promised hash may come out right another time: what an
-   * earlier attempt left, or a mirror sent, may have been of other content, and of a hash that is
-   * merely told the bytes count as the better witness only once they were the same twice.
-   */
-  private static boolean isWorthAnotherDownload(
-      Order order,
-      Work work,
-      Statement stated,
-      Transfer.Result transferred,
-      @Nullable Sha256 refuted) {
-    Sha256 wanted = stated.wanted(order);
-    if (fits(transferred, wanted)) {
-      return false;
-    }
-    boolean isPatchwork = work.counters.reusedBytes() > 0 || transferred.isFromMirrors();
-    boolean isClaim = transferred.authentic() && order.wanted() == null && !stated.certain();
-    return isPatchwork || (isClaim && !transferred.sha256().equals(refuted));
-  }
-
-  private Transfer transfer(
-      Order order, Work work, RemoteFile remote, PartFile part, ConnectionBudget.Share budget) {
-    return new Transfer(
-        reader,
-        remote,
-        () -> order.links().resolveAgain(work.cancellation),
-        part,
-        maxConnections(order, remote),
-        work.counters,
-        throttle.share(),
-        budget,
-        work.cancellation,
-        executor);
-  }
-
-  private List<Transfer.Mirror> mirrors(Order order) {
-    return order.links().others(remote -> maxConnections(order, remote));
-  }
-
-  private int maxConnections(Order order, RemoteFile remote) {
-    Integer asked = order.request().connections();
-    return Math.min(
-        Sources.maxConnections(remote.source()), asked != null ? asked : options.maxConnections());
-  }
-
-  private static boolean fits(Transfer.Result transferred, @Nullable Sha256 wanted) {
-    return transferred.authentic() && (wanted == null || wanted.equals(transferred.sha256()));
-  }
-
-  /** Nothing gets a final name before this: length and hash as promised, and a model's content. */
-  private void verify(
-      Order order,
-      PartFile part,
-      ModelFileName name,
-      RemoteFile remote,
-      Statement stated,
-      Transfer.Result transferred) {
-    Sha256 wanted = stated.wanted(order);
-    Sha256 actual = transferred.sha256();
-    if (!transferred.authentic()) {
-      part.delete();
-      throw FetchException.because(
-              FailureKind.INTEGRITY,
-              name.original()
-                  + ", "
-                  + transferred.lengthBytes()
-                  + " bytes, does not have the check sum that its link promises.")
-          .url(remote.location().redacted())
-          .fact("actualSha256", actual.hex())
-          .build();
-    }
-    if (wanted != null && !wanted.equals(actual)) {
-      part.delete();
-      FetchException.Builder failure =
-          FetchException.because(
-                  FailureKind.INTEGRITY,
-                  name.original()
-                      + " has the SHA-256 "
-                      + actual
-                      + ", but "
-                      + wanted
-                      + " was promised.")
-              .url(remote.location().redacted())
-              .fact("expectedSha256", wanted.hex())
-              .fact("actualSha256", actual.hex());
-      if (order.wanted() == null && !stated.certain()) {
-        failure.hint(
-            "The source tells the SHA-256 "
-                + wanted
-                + ", but what it serves has "
-                + actual
-                + "; its word may be wrong: a \"sha256\" in the call decides which one is right.");
-      }
-      throw failure.build();
-    }
-    boolean vouchedFor = actual.equals(stated.sha256());
-    try {
-      ContentCheck.check(
-          part, name, transferred.lengthBytes(), !vouchedFor && !config.acceptAnyContent());
-    } catch (FetchException e) {
-      part.delete();
-      throw e.at(remote.location().redacted());
-    }
-  }
-
-  private FetchResult result(
-      Order order,
-      Work work,
-      Stored stored,
-      Outcome outcome,
-      Transfer.@Nullable Result transferred,
-      long startedNanos) {
-    Path named = named(order, stored);
-    work.fileName = stored.file().getFileName().toString();
-    ModelMetadata.of(stored.data()).ifPresent(work::tell);
-    return new FetchResult(
-        stored.file().toString(),
-        stored.file().getFileName().toString(),
-        order.place().relativeName(named),
-        stored.lengthBytes(),
-        stored.provenSha256().map(Sha256::hex).orElse(null),
-        stored.sidecarPath().toString(),
-        order.key().urlHash().hex(),
-        outcome,
-        strategy(transferred),
-        verification(order, stored),
-        work.counters.transferredBytes(),
-        outcome == Outcome.RESUMED ? work.counters.reusedBytes() : 0,
-        TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos),
-        work.counters.retries(),
-        transferred != null && transferred.startedOver(),
-        shares(order, transferred),
-        stored.data());
-  }
-
-  private static List<FetchResult.MirrorShare> shares(
-      Order order, Transfer.@Nullable Result transferred) {
-    List<FetchResult.MirrorShare> shares = new ArrayList<>();
-    if (transferred != null) {
-      for (Transfer.Share share : transferred.shares()) {
-        String host = shares.isEmpty() ? order.links().usedHost() : share.host();
-        shares.add(new FetchResult.MirrorShare(host, share.bytes(), share.droppedBecause()));
-      }
-    }
-    return shares;
-  }
-
-  /** The file under the name that a loader is told. */
-  private Path named(Order order, Stored stored) {
-    String name = order.plainName();
-    if (FetchRequest.SOURCE_NAME.equals(name)) {
-      name = stored.plainName().isEmpty() ? null : ModelFileName.requirePlain(stored.plainName());
-    }
-    if (name == null) {
-      return stored.file();
-    }
-    return order.replacesName()
-        ? store.takePlainName(stored, name)
-        : store.linkPlainName(stored, name);
-  }
-
-  private FetchResult plainResult(
-      Order order,
-      Path file,
-      Work work,
-      Outcome outcome,
-      Transfer.@Nullable Result transferred,
-      long startedNanos) {
-    Sha256 proven = transferred != null ? transferred.sha256() : order.wanted();
-    Verification verification =
-        proven == null
-            ? Verification.SIZE
-            : order.wanted() != null ? Verification.SHA256_CALLER : Verification.SHA256_COMPUTED;
-    return new FetchResult(
-        file.toString(),
-        file.getFileName().toString(),
-        order.place().relativeName(file),
-        transferred != null ? transferred.lengthBytes() : ModelStore.lengthBytes(file),
-        proven == null ? null : proven.hex(),
-        null,
-        order.key().urlHash().hex(),
-        outcome,
-        strategy(transferred),
-        verification,
-        work.counters.transferredBytes(),
-        outcome == Outcome.RESUMED ? work.counters.reusedBytes() : 0,
-        TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos),
-        work.counters.retries(),
-        transferred != null && transferred.startedOver(),
-        shares(order, transferred),
-        null);
-  }
-
-  private static Strategy strategy(Transfer.@Nullable Result transferred) {
-    if (transferred == null || transferred.connections() == 0) {
-      return Strategy.NONE;
-    }
-    if (transferred.connections() <= 1) {
-      return Strategy.SINGLE;
-    }
-    return transferred.http2() ? Strategy.PARALLEL_H2 : Strategy.PARALLEL;
-  }
-
-  private static Verification verification(Order order, Stored stored) {
-    if (stored.provenSha256().isEmpty()) {
-      return Verification.SIZE;
-    }
-    if (order.wanted() != null) {
-      return Verification.SHA256_CALLER;
-    }
-    return stored.isSourceProven() ? Verification.SHA256_SOURCE : Verification.SHA256_COMPUTED;
-  }
-
   /**
    * The url hash if the file is present and whole, else null; for a pack the hash of its url if all
    * of its files are. No network, no hashing.
@@ -1013,9 +408,10 @@ public final class Fetcher implements AutoCloseable {
             work.cancellation,
             work.counters::waiting);
     HttpUrl location = remote.location();
-    ModelFileName name = name(remote, key, work.cancellation);
+    ModelFileName name = FileFetch.name(remote, key, work.cancellation);
     Sha256 stated =
-        Statement.of(remote, name, remote.lengthBytes(), remote.metadata().await(work.cancellation))
+        FileFetch.Statement.of(
+                remote, name, remote.lengthBytes(), remote.metadata().await(work.cancellation))
             .sha256();
     return new ProbeResult(
         remote.source(),
@@ -1276,7 +672,8 @@ public final class Fetcher implements AutoCloseable {
     var registration = cancellation.onCancel(work.cancellation::cancel);
     try {
       RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
-      return new Outlook(remote.lengthBytes(), name(remote, order.key(), work.cancellation));
+      return new Outlook(
+          remote.lengthBytes(), FileFetch.name(remote, order.key(), work.cancellation));
     } finally {
       registration.close();
     }

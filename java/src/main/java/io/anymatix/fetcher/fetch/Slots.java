@@ -12,10 +12,17 @@ final class Slots {
   /** Guarded by this. */
   private int free;
 
+  private final int most;
   private final Deque<CompletableFuture<Void>> line = new ArrayDeque<>();
 
   Slots(int most) {
+    this.most = most;
     this.free = most;
+  }
+
+  /** How many there are. */
+  int most() {
+    return most;
   }
 
   /**
