@@ -387,6 +387,19 @@ final class FileFetch {
   }
 
   private FetchResult download(RemoteFile remote, ModelFileName name) {
+    while (true) {
+      try {
+        return downloadAlone(remote, name);
+      } catch (PartFile.TakenOverException e) {
+        log.warn("{}: {}, although it was locked; waiting for it", name.original(), e.getMessage());
+        work.counters.waiting("Another process is downloading this file.", null);
+        store.awaitOthers(name, order.place(), work.cancellation);
+        work.counters.waiting(null, null);
+      }
+    }
+  }
+
+  private FetchResult downloadAlone(RemoteFile remote, ModelFileName name) {
     PartFile part = store.openPart(name, order.place(), BUSY_PATIENCE, work.cancellation, held());
     work.counters.waiting(null, null);
     try (part;

@@ -59,6 +59,7 @@ public final class Journal implements AutoCloseable {
   private final int width;
   private long writtenOffset;
   private @Nullable FileChannel channel;
+  private @Nullable Object file;
   private boolean closed;
 
   /**
@@ -177,6 +178,11 @@ public final class Journal implements AutoCloseable {
     }
   }
 
+  /** Whether the journal on disk is still the one that was written here last. */
+  synchronized boolean isOurs() throws IOException {
+    return file != null && file.equals(PartFile.key(path));
+  }
+
   /** Ends the notes; a checkpoint that comes later changes nothing any more. */
   @Override
   public synchronized void close() throws IOException {
@@ -251,6 +257,7 @@ public final class Journal implements AutoCloseable {
       AtomicFile.replace(path, text + slots(0, written.length) + "]}", forced);
       writtenOffset = text.length();
       channel = FileChannel.open(path, StandardOpenOption.WRITE);
+      file = PartFile.key(path);
     } catch (IOException e) {
       // On a full disk there may be no room for the new file; the former one still takes notes.
       if (hasFormer) {

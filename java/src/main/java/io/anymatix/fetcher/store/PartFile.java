@@ -20,6 +20,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -46,6 +47,9 @@ public final class PartFile implements AutoCloseable {
 
   private static final Duration LOCK_POLL = Duration.ofMillis(250);
 
+  /** Whoever works on a part changes it, or its journal, more often than this. */
+  private static final Duration QUIET = Duration.ofSeconds(15);
+
   /**
    * Parts that this process holds. Looked at before a part is opened: closing a second channel to a
    * file drops the lock of the first one (POSIX).
@@ -59,6 +63,7 @@ public final class PartFile implements AutoCloseable {
   private @Nullable Journal journal;
   private final Object key;
   private boolean published;
+  private volatile boolean takenOver;
   private boolean released;
 
   private PartFile(Path finalPath, FileChannel channel, Object key, SpaceLedger ledger) {
@@ -334,7 +339,7 @@ public final class PartFile implements AutoCloseable {
    * What tells one file from another of the same name; null if there is none. Opening the file a
    * second time to compare would not do: closing it would drop the lock (POSIX).
    */
-  private static @Nullable Object key(Path path) throws IOException {
+  static @Nullable Object key(Path path) throws IOException {
     try {
       BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
       Object key = attributes.fileKey();
@@ -460,6 +465,7 @@ public final class PartFile implements AutoCloseable {
   /** Throws away every byte and note, to start over. */
   public void discard() {
     try {
+      requireOurs();
       closeJournal();
       Files.deleteIfExists(journalOf(finalPath));
       Files.deleteIfExists(completionNote(finalPath));
@@ -467,6 +473,58 @@ public final class PartFile implements AutoCloseable {
       channel.truncate(0);
     } catch (IOException e) {
       throw StorageFailures.of(e, path);
+    }
+  }
+
+  /**
+   * Where locks are not kept, another process may have begun the same part: it has replaced our
+   * journal then, and may have cut off what we wrote before. Whoever began last goes on.
+   */
+  private void requireOurs() throws IOException {
+    Journal running = journal;
+    if (running != null && !running.isOurs()) {
+      throw takenOver();
+    }
+  }
+
+  /** What to throw when bytes that were written are gone: somebody else has cut them off. */
+  public TakenOverException takenOver() {
+    takenOver = true;
+    return new TakenOverException();
+  }
+
+  /** Another process has begun to write the same part; nothing that was written here counts. */
+  public static final class TakenOverException extends RuntimeException {
+    private TakenOverException() {
+      super("another process has begun to write the same part");
+    }
+  }
+
+  /**
+   * Waits until nobody writes to the part of a final path any more: until it is gone, or has not
+   * changed for a while.
+   */
+  static void awaitQuiet(Path finalPath, Cancellation cancellation) {
+    List<?> seen = List.of();
+    Instant since = Instant.now();
+    while (Files.exists(partOf(finalPath))) {
+      List<?> now = List.of(lastChange(partOf(finalPath)), lastChange(journalOf(finalPath)));
+      if (!now.equals(seen)) {
+        seen = now;
+        since = Instant.now();
+      }
+      if (Duration.between(since, Instant.now()).compareTo(QUIET) > 0) {
+        return;
+      }
+      cancellation.sleep(LOCK_POLL);
+    }
+  }
+
+  private static FileTime lastChange(Path file) {
+    try {
+      return Files.getLastModifiedTime(file);
+    } catch (IOException e) {
+      return FileTime.fromMillis(0); // gone
     }
   }
 
@@ -525,6 +583,7 @@ public final class PartFile implements AutoCloseable {
   public void checkpoint(List<CoveredRange> covered) {
     try {
       channel.force(false);
+      requireOurs();
       Journal running = journal;
       if (running != null) {
         running.checkpoint(covered);
@@ -542,6 +601,7 @@ public final class PartFile implements AutoCloseable {
   void publish(long lengthBytes, Sha256 sha256, Sidecar sidecar) {
     try {
       channel.force(true);
+      requireOurs();
       writeCompletionNote(lengthBytes, sha256, sidecar);
       closeJournal();
       rename();
@@ -555,6 +615,7 @@ public final class PartFile implements AutoCloseable {
   void publishPlain() {
     try {
       channel.force(true);
+      requireOurs();
       closeJournal();
       rename();
       published = true;
@@ -595,7 +656,7 @@ public final class PartFile implements AutoCloseable {
   @Override
   public void close() {
     try {
-      if (channel.isOpen() && !published && channel.size() == 0) {
+      if (channel.isOpen() && !published && !takenOver && channel.size() == 0) {
         delete();
         return;
       }

@@ -87,7 +87,7 @@ final class PrefixHasher {
         buffer.clear().limit((int) Math.min(BUFFER_BYTES, available - position));
         int n = part.read(buffer, position);
         if (n < 0) {
-          throw new IllegalStateException("the part file is shorter than what was written to it");
+          throw part.takenOver();
         }
         digest.update(buffer.array(), 0, n);
         position += n;

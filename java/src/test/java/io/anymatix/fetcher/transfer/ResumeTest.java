@@ -15,8 +15,11 @@ import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Gate;
 import io.anymatix.fetcher.testing.Request;
 import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -193,5 +196,34 @@ class ResumeTest {
     Bench.assertHolds(CONTENT, result);
     assertTrue(result.bytesReused() > 12 * MIB, result.bytesReused() + " bytes were kept");
     assertTrue(server.requests().stream().anyMatch(Request.withHeader("Range")));
+  }
+
+  @Test
+  void whoLosesThePartToAnotherProcessServesNoneOfWhatItWrote() throws Exception {
+    Gate gate = new Gate();
+    resource.when(Request.nth(2), Fault.freezesAfter(3 * MIB, gate));
+    try (Bench bench = Bench.on(after, Duration.ofSeconds(60))) {
+      Download download = new Download();
+      CompletableFuture<FetchResult> running =
+          CompletableFuture.supplyAsync(() -> bench.fetch(resource.url(), 1, download));
+      gate.awaitArrivals(1);
+      while (download.snapshot().receivedBytes() < 3 * MIB) {
+        Thread.onSpinWait();
+      }
+      // On a volume where locks are not kept another process begins the same part, and dies.
+      Path part = bench.part(resource.url(), "m", ".bin");
+      Path journal = part.resolveSibling(part.getFileName() + ".segments");
+      try (FileChannel channel = FileChannel.open(part, StandardOpenOption.WRITE)) {
+        channel.truncate(0);
+      }
+      Path theirs = after.resolve("theirs.tmp");
+      Files.writeString(
+          theirs,
+          "{\"size\": %d, \"segment_size\": %d, \"done\": {\"0\": 0}}\n"
+              .formatted(CONTENT.lengthBytes(), CONTENT.lengthBytes()));
+      Files.move(theirs, journal, StandardCopyOption.REPLACE_EXISTING);
+      gate.open();
+      Bench.assertHolds(CONTENT, Bench.result(running));
+    }
   }
 }
