@@ -95,7 +95,9 @@ _SECRET_PAIR = re.compile(
 )
 _BEARER = re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]+")
 _USER_INFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s?#@]+@")
-_MEGA_KEY = re.compile(r"(?i)(://(?:[\w-]+\.)*mega(?:\.co)?\.(?:nz|io)/[^\s#]*)#(?:(F?![\w-]+)[^\s\"']*|\S*)")
+_MEGA_KEY = re.compile(
+    r"(?i)(://(?:[\w-]+\.)*mega(?:\.co)?\.(?:nz|io)/[^\s#]*)#(?:(F?![\w-]+)[^\s\"']*|\S*)"
+)
 
 
 def redact(text: str) -> str:
