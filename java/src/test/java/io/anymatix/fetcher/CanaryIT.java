@@ -10,6 +10,7 @@ import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.ForwardProxy;
+import io.anymatix.fetcher.testing.MegaFile;
 import io.anymatix.fetcher.testing.Reply;
 import io.anymatix.fetcher.testing.Request;
 import io.anymatix.fetcher.testing.SidecarProcess;
@@ -46,6 +47,12 @@ import org.junit.jupiter.api.io.TempDir;
 class CanaryIT {
   private static final Map<String, String> SECRETS = new LinkedHashMap<>();
 
+  private static final Content MODEL = Content.safetensors(20_261_123, 9000);
+  private static final MegaFile MEGA = MegaFile.of("canary.safetensors", MODEL);
+  private static final String OTHER_KEY =
+      SECRETS.computeIfAbsent(
+          "megaOther", p -> MegaFile.of("other", Content.safetensors(7, 9000)).linkKey());
+
   /** By source, the link whose file is to meet a step; each has at least one secret of its own. */
   private static final Map<String, UnaryOperator<String>> LINKS = new LinkedHashMap<>();
 
@@ -75,8 +82,11 @@ class CanaryIT {
     LINKS.put(
         "drive",
         step -> "https://drive.google.com/uc?id=" + step + "&access_token=" + secret("driveUrl"));
-    LINKS.put("mega", step -> "https://mega.nz/file/" + step + "#" + secret("mega"));
-    LINKS.put("mega, old form", step -> "https://mega.nz/#!" + step + "!" + secret("megaOld"));
+    SECRETS.put("mega", MEGA.linkKey());
+    LINKS.put("mega", step -> "https://mega.nz/file/" + handle(step) + "#" + secret("mega"));
+    LINKS.put("mega, old form", step -> "https://mega.nz/#!" + handle(step) + "!" + secret("mega"));
+    LINKS.put(
+        "mega with another key", step -> "https://mega.nz/#!" + handle(step) + "!" + OTHER_KEY);
   }
 
   /** What happens to a request, by the word that stands for it in the link. */
@@ -112,8 +122,6 @@ class CanaryIT {
           "mega.nz",
           "g.api.mega.co.nz");
 
-  private static final Content MODEL = Content.safetensors(20_261_123, 9000);
-
   /** If fewer come, the steps behind a site's answer were not met at all. */
   private static final int LEAST_ARRIVED = 10;
 
@@ -138,20 +146,27 @@ class CanaryIT {
           .map(link -> pathOf(link.apply(step)))
           .distinct()
           .forEach(path -> server.answer(path, CanaryIT::answerOfSite));
-      ByteRangeServer.Resource stored =
-          server.serve("storage.example.org", "/" + step + "/m.safetensors", MODEL);
-      if (step.equals("cut")) {
-        stored.with(Fault.closesAfter(1000));
-      } else if (step.equals("expired")) {
-        stored.with(Fault.replies(request -> repeating(403, request)));
-      } else if (step.equals("page")) {
-        stored.with(Fault.replies(request -> repeating(200, request)));
-      } else if (step.equals("resets")) {
-        stored.with(Fault.resetsAtOnce());
-      }
+      befall(step, server.serve("storage.example.org", "/" + step + "/m.safetensors", MODEL));
+      befall(
+          step,
+          server
+              .serve("storage.example.org", "/" + step + megaAddress(), MEGA.encrypted())
+              .rangesInPath());
     }
-    server.answer("/cs", request -> repeating(500, request)); // Mega's interface
+    server.answer("/cs", CanaryIT::answerOfMega);
     server.answer("/download", CanaryIT::answerOfSite); // Drive's second host
+  }
+
+  private static void befall(String step, ByteRangeServer.Resource stored) {
+    if (step.equals("cut")) {
+      stored.with(Fault.closesAfter(1000));
+    } else if (step.equals("expired")) {
+      stored.with(Fault.replies(request -> repeating(403, request)));
+    } else if (step.equals("page")) {
+      stored.with(Fault.replies(request -> repeating(200, request)));
+    } else if (step.equals("resets")) {
+      stored.with(Fault.resetsAtOnce());
+    }
   }
 
   @AfterEach
@@ -340,6 +355,35 @@ class CanaryIT {
   }
 
   /** An answer that repeats, wherever there is room, what came with the request. */
+  /** Mega's interface: its storage's addresses open a file for whoever has them. */
+  private static Reply answerOfMega(Request request) {
+    String asked = new String(request.body(), StandardCharsets.UTF_8);
+    String step =
+        STEPS.stream().filter(s -> asked.contains(handle(s))).findFirst().orElse("status404");
+    if (step.startsWith("status")) {
+      return repeating(Integer.parseInt(step.substring("status".length())), request);
+    }
+    String answer =
+        switch (step) {
+          case "wrong" -> "[-9]";
+          case "loops" -> "[-17]";
+          case "malformed" -> "{\"" + asked.replace("\"", "'");
+          case "userinfo" -> megaFile("https://me:" + secret("location") + "@a.example.org/");
+          case "inner" -> megaFile("https://169.254.169.254/" + secret("inner"));
+          default -> megaFile("https://storage.example.org/" + step + megaAddress());
+        };
+    return Reply.status(200).body("application/json", answer);
+  }
+
+  private static String megaFile(String address) {
+    return "[{\"g\":\"%s\",\"s\":%d,\"at\":\"%s\"}]"
+        .formatted(address, MODEL.lengthBytes(), MEGA.attributes());
+  }
+
+  private static String megaAddress() {
+    return "/dl/" + secret("megaAddress");
+  }
+
   private static Reply repeating(int status, Request request) {
     String heard = request.target() + " " + request.headers();
     String quoted = heard.replace("\\", "").replace("\"", "'");
@@ -416,6 +460,10 @@ class CanaryIT {
   private static synchronized String secret(String place) {
     return SECRETS.computeIfAbsent(
         place, p -> p + "Canary" + Sha256.ofUtf8("canary " + p).hex().substring(0, 16));
+  }
+
+  private static String handle(String step) {
+    return "mega%04d".formatted(STEPS.indexOf(step));
   }
 
   private static String number(String step) {

@@ -128,11 +128,11 @@ final class CivitaiFailures {
     try {
       String text = answer.text(MOST_BODY_BYTES);
       try {
-        return CivitaiLookups.JSON.readTree(text);
+        return SiteJson.MAPPER.readTree(text);
       } catch (JsonProcessingException e) {
         return text.contains("<")
             ? MissingNode.getInstance()
-            : CivitaiLookups.JSON.getNodeFactory().textNode(text);
+            : SiteJson.MAPPER.getNodeFactory().textNode(text);
       }
     } catch (FetchException e) {
       return MissingNode.getInstance();

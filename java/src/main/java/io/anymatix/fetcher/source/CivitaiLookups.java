@@ -1,11 +1,7 @@
 package io.anymatix.fetcher.source;
 
-import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.StreamReadConstraints;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.ModelMetadata;
@@ -40,16 +36,6 @@ final class CivitaiLookups {
   static final int MOST_BODY_BYTES = 8 << 20;
 
   private static final int MOST_THREADS = 4;
-  private static final int DEEPEST_NESTING = 64;
-
-  static final JsonMapper JSON =
-      JsonMapper.builder(
-              JsonFactory.builder()
-                  .streamReadConstraints(
-                      StreamReadConstraints.builder().maxNestingDepth(DEEPEST_NESTING).build())
-                  .build())
-          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-          .build();
 
   private final RemoteReader reader;
   private final MetadataCache cache;
@@ -232,7 +218,8 @@ final class CivitaiLookups {
                   () ->
                       FetchException.because(
                               FailureKind.SERVER,
-                              answer.url().host() + " answered with something that is no JSON.")
+                              answer.url().host()
+                                  + " answered with something that is no SiteJson.MAPPER.")
                           .status(answer.status())
                           .url(answer.url().redacted())
                           .build());
@@ -253,7 +240,7 @@ final class CivitaiLookups {
 
   private static Optional<ObjectNode> object(String text) {
     try {
-      return JSON.readTree(text) instanceof ObjectNode object
+      return SiteJson.MAPPER.readTree(text) instanceof ObjectNode object
           ? Optional.of(object)
           : Optional.empty();
     } catch (JsonProcessingException e) {

@@ -1,10 +1,7 @@
 package io.anymatix.fetcher.source;
 
-import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.FailureKind;
@@ -35,14 +32,6 @@ final class HubListing {
   /** The next page in a {@code Link} field (RFC 8288). */
   private static final Pattern NEXT =
       Pattern.compile("<([^>]*)>\\s*(?:;[^,<]*)?;\\s*rel=\"?next\"?", Pattern.CASE_INSENSITIVE);
-
-  private static final JsonMapper JSON =
-      JsonMapper.builder(
-              JsonFactory.builder()
-                  .streamReadConstraints(
-                      StreamReadConstraints.builder().maxNestingDepth(32).build())
-                  .build())
-          .build();
 
   private final String linkBase;
   private final Hub hub;
@@ -215,11 +204,13 @@ final class HubListing {
 
   private static JsonNode json(String text, HubLink place) {
     try {
-      return JSON.readTree(text);
+      return SiteJson.MAPPER.readTree(text);
     } catch (JsonProcessingException e) {
       throw FetchException.because(
               FailureKind.SERVER,
-              "What the hub sent about the files of " + place.repository() + " is no JSON.")
+              "What the hub sent about the files of "
+                  + place.repository()
+                  + " is no SiteJson.MAPPER.")
           .cause(e)
           .build();
     }

@@ -2,7 +2,6 @@ package io.anymatix.fetcher.source;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.content.ContentKey;
 import io.anymatix.fetcher.content.Delivery;
 import io.anymatix.fetcher.content.HttpUrl;
@@ -54,7 +53,6 @@ final class MegaSource implements Source {
       Pattern.compile("[^#]*(?:/folder/|#(?:F!|F%21)).*", Pattern.DOTALL);
 
   private final RemoteReader reader;
-  private final ObjectMapper json = new ObjectMapper();
 
   /** Mega wants requests numbered, from anywhere. */
   private final AtomicLong sequence = new AtomicLong(new SecureRandom().nextInt(1 << 30));
@@ -138,7 +136,7 @@ final class MegaSource implements Source {
     String question = "[{\"a\":\"g\",\"g\":1,\"ssl\":2,\"p\":\"" + link.handle() + "\"}]";
     HttpUrl url = API.withTarget(API.target() + "?id=" + sequence.getAndIncrement());
     try (Answer answer = reader.openSuccessful(RemoteRequest.post(url, question), cancellation)) {
-      JsonNode told = json.readTree(answer.text(LONGEST_API_ANSWER_BYTES));
+      JsonNode told = SiteJson.MAPPER.readTree(answer.text(LONGEST_API_ANSWER_BYTES));
       JsonNode file = told.isArray() ? told.path(0) : told;
       JsonNode error = file.isObject() ? file.path("e") : file;
       if (error.isIntegralNumber() && error.intValue() < 0) {
@@ -199,7 +197,8 @@ final class MegaSource implements Source {
       byte[] encrypted = Base64.getUrlDecoder().decode(attributes.replace("=", ""));
       String text = new String(link.key().decryptAttributes(encrypted), StandardCharsets.UTF_8);
       if (text.startsWith("MEGA{")) {
-        JsonNode name = json.readTree(text.substring("MEGA".length()).replaceAll("\\x00+$", ""));
+        JsonNode name =
+            SiteJson.MAPPER.readTree(text.substring("MEGA".length()).replaceAll("\\x00+$", ""));
         return name.path("n").asText("");
       }
     } catch (IllegalArgumentException | JsonProcessingException e) {
