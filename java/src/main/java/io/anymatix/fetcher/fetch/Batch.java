@@ -1,5 +1,6 @@
 package io.anymatix.fetcher.fetch;
 
+import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FetchException;
@@ -13,6 +14,7 @@ import io.anymatix.fetcher.store.ModelStore;
 import io.anymatix.fetcher.store.SpaceLedger;
 import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Deque;
@@ -24,9 +26,12 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Several files that one caller waits for; one object brings them once.
@@ -44,6 +49,8 @@ public final class Batch {
 
   private static final int MOST_PARALLEL_FILES = 64;
   private static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
+
+  private static final Logger log = LoggerFactory.getLogger(Batch.class);
 
   private final Fetcher fetcher;
   private final List<Item> items;
@@ -67,12 +74,39 @@ public final class Batch {
    * One of the files.
    *
    * @param optional whether the batch is in order without it
+   * @param number of what was asked for, where that may stand for several files; else null
    */
-  public record Item(FetchRequest request, boolean optional) {
+  public record Item(FetchRequest request, boolean optional, @Nullable Integer number) {
+    public Item(FetchRequest request, boolean optional) {
+      this(request, optional, null);
+    }
+
     private Item asNamed() {
       return request.name() == null
-          ? new Item(request.withName(FetchRequest.SOURCE_NAME), optional)
+          ? new Item(request.withName(FetchRequest.SOURCE_NAME), optional, number)
           : this;
+    }
+
+    /**
+     * The files that it stands for: those of a folder, of a pattern, of a model in shards; else
+     * itself. Asks the site for its listing. What can't be listed stays, and fails like any other
+     * when it is fetched.
+     *
+     * @param asked the number that they get
+     */
+    public List<Item> files(@Nullable Integer asked, Fetcher fetcher, Download download) {
+      try {
+        List<ListedFile> files =
+            fetcher.expand(String.valueOf(request.url()), request.auth(), download);
+        if (!files.isEmpty()) {
+          return files.stream()
+              .map(file -> new Item(request.forListed(file), optional, asked))
+              .toList();
+        }
+      } catch (FetchException e) {
+        log.debug("{} was not listed: {}", request.shownUrl(), e.getMessage());
+      }
+      return List.of(new Item(request, optional, asked));
     }
   }
 
@@ -103,7 +137,38 @@ public final class Batch {
    * @param ok whether every file that is not optional is there
    * @param files in the order asked
    */
-  public record Result(boolean ok, List<Ending> files) {}
+  public record Result(boolean ok, List<Ending> files) {
+    /**
+     * One ending for each item that was asked for and numbered, also if it stood for several files:
+     * the first failure among them, else a result of them all.
+     *
+     * @param asked in the order of their numbers
+     */
+    public List<Ending> asked(List<Item> asked) {
+      Map<Integer, List<Ending>> byNumber =
+          files.stream()
+              .collect(
+                  Collectors.groupingBy(ending -> Objects.requireNonNull(ending.item().number())));
+      return IntStream.range(0, asked.size())
+          .mapToObj(i -> together(asked.get(i), byNumber.getOrDefault(i, List.of())))
+          .toList();
+    }
+
+    private static Ending together(Item asked, List<Ending> endings) {
+      if (endings.size() == 1) {
+        return endings.get(0);
+      }
+      List<FetchResult> results = new ArrayList<>();
+      for (Ending ending : endings) {
+        FetchResult result = ending.result();
+        if (result == null) {
+          return ending;
+        }
+        results.add(result);
+      }
+      return new Ending(asked, FetchResult.ofListed(asked.request(), results), null);
+    }
+  }
 
   /** A file that is being brought. */
   public record Running(int item, Progress progress) {}
@@ -410,7 +475,13 @@ public final class Batch {
             .min(Comparator.comparingInt(Running::item))
             .orElse(running.get(0));
     lastShown = shown.item();
-    return shown.progress().of(shown.item(), Status.PROGRESS);
+    return shown.progress().of(numberOf(shown.item()), Status.PROGRESS);
+  }
+
+  /** What a client knows a file by. */
+  private int numberOf(int i) {
+    Integer number = items.get(i).number();
+    return number == null ? i : number;
   }
 
   /** Ended files that no report has told of. */
@@ -438,6 +509,6 @@ public final class Batch {
         null,
         null,
         null,
-        i);
+        numberOf(i));
   }
 }

@@ -1,5 +1,6 @@
 package io.anymatix.fetcher.fetch;
 
+import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.store.EffectiveUrl;
 import java.util.List;
@@ -52,6 +53,20 @@ public record FetchRequest(
   /** The link as it may be shown and written down. */
   public String shownUrl() {
     return url == null ? "" : Redactor.url(url);
+  }
+
+  /** The request for one of the files that this one stands for. */
+  FetchRequest forListed(ListedFile file) {
+    return new FetchRequest(
+        file.url(),
+        type,
+        dir,
+        auth,
+        file.sha256() == null ? null : file.sha256().hex(),
+        null,
+        null,
+        null,
+        connections);
   }
 
   FetchRequest withName(String plainName) {

@@ -2,8 +2,11 @@ package io.anymatix.fetcher.fetch;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonValue;
+import io.anymatix.fetcher.content.Sha256;
+import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -43,6 +46,13 @@ public record FetchResult(
     boolean startedOver,
     List<MirrorShare> mirrors,
     @Nullable Object metadata) {
+
+  /** Several files that one link stood for; the path is that of their folder. */
+  static FetchResult ofListed(FetchRequest request, List<FetchResult> files) {
+    Path folder = Objects.requireNonNull(Path.of(files.get(0).path()).getParent());
+    String urlHash = Sha256.ofUtf8(String.valueOf(request.url())).hex();
+    return ofPack(folder.toString(), String.valueOf(folder.getFileName()), urlHash, files);
+  }
 
   /**
    * What the fetches of a pack's files ended with, as one: sums, and of each kind of answer the one

@@ -9,7 +9,6 @@ import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import com.fasterxml.jackson.dataformat.yaml.YAMLParser;
-import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
@@ -158,40 +157,14 @@ public final class ModelList {
     List<Entry> files = new ArrayList<>();
     Set<List<Object>> known = new HashSet<>();
     for (Entry entry : entries) {
-      Batch.Item item = entry.item();
-      for (FetchRequest request : files(item.request(), fetcher, download)) {
+      for (Batch.Item file : entry.item().files(null, fetcher, download)) {
+        FetchRequest request = file.request();
         if (known.add(Arrays.asList(request.url(), request.type(), request.dir()))) {
-          files.add(new Entry(entry.line(), new Batch.Item(request, item.optional())));
+          files.add(new Entry(entry.line(), file));
         }
       }
     }
     return files;
-  }
-
-  private static List<FetchRequest> files(
-      FetchRequest request, Fetcher fetcher, Download download) {
-    try {
-      List<ListedFile> files =
-          fetcher.expand(String.valueOf(request.url()), request.auth(), download);
-      return files.isEmpty()
-          ? List.of(request)
-          : files.stream().map(file -> oneOf(request, file)).toList();
-    } catch (FetchException e) {
-      return List.of(request);
-    }
-  }
-
-  private static FetchRequest oneOf(FetchRequest request, ListedFile file) {
-    return new FetchRequest(
-        file.url(),
-        request.type(),
-        request.dir(),
-        request.auth(),
-        file.sha256() == null ? null : file.sha256().hex(),
-        null,
-        null,
-        null,
-        request.connections());
   }
 
   private void mistake(int line, String what) {

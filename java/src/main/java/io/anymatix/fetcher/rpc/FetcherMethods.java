@@ -89,12 +89,20 @@ public final class FetcherMethods implements RpcMethods, AutoCloseable {
     if (params.items().isEmpty()) {
       throw new InvalidParamsException("\"items\" is empty.");
     }
+    List<Batch.Item> asked =
+        params.items().stream()
+            .map(item -> new Batch.Item(item.request(), Boolean.TRUE.equals(item.optional())))
+            .toList();
+    Download listing = new Download();
+    call.onCancel(listing::cancel);
+    List<Batch.Item> files = new ArrayList<>();
+    for (int i = 0; i < asked.size(); i++) {
+      files.addAll(asked.get(i).files(i, fetcher, listing));
+    }
     Batch batch =
         new Batch(
             fetcher,
-            params.items().stream()
-                .map(item -> new Batch.Item(item.request(), Boolean.TRUE.equals(item.optional())))
-                .toList(),
+            files,
             new Batch.Options(
                 params.marker(),
                 false,
@@ -106,7 +114,7 @@ public final class FetcherMethods implements RpcMethods, AutoCloseable {
     Batch.Result result = batch.run();
     batch.untold().forEach(call::reportValue);
     return new FetchAllResult(
-        result.ok(), result.files().stream().map(FetcherMethods::answered).toList());
+        result.ok(), result.asked(asked).stream().map(FetcherMethods::answered).toList());
   }
 
   private static Object answered(Batch.Ending ending) {

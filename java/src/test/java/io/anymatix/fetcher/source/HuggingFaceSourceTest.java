@@ -22,6 +22,7 @@ import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.fetch.Batch;
 import io.anymatix.fetcher.fetch.Download;
 import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
@@ -37,6 +38,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -481,6 +483,35 @@ class HuggingFaceSourceTest extends SourceContract {
     assertEquals(expected, paths("https://huggingface.co/org/repo/tree/main/unet"));
     assertEquals(expected, paths("hf://org/repo/unet/"));
     assertEquals(expected, paths("hf://org/repo/unet"));
+  }
+
+  @Test
+  void aFolderInABatchBringsItsFilesAndIsAnsweredAsOne() {
+    list(TREE + "/te", "te/config.json", "te/tokenizer.json");
+    for (String name : List.of("config", "tokenizer")) {
+      sites
+          .site()
+          .stubFor(
+              get(urlPathEqualTo("/org/repo/resolve/main/te/" + name + ".json"))
+                  .willReturn(okJson("{\"name\": \"" + name + "\"}")));
+    }
+    Batch.Item asked =
+        new Batch.Item(
+            new FetchRequest(
+                "hf://org/repo/te", null, folder.toString(), null, null, null, null, null, null),
+            false);
+    try (Fetcher fetcher = fetcher()) {
+      List<Batch.Item> files = asked.files(0, fetcher, new Download());
+      assertEquals(2, files.size());
+      Batch.Options options = new Batch.Options(null, false, null, false, false);
+      Batch.Result result = new Batch(fetcher, files, options).run();
+      List<Batch.Ending> endings = result.asked(List.of(asked));
+      assertEquals(1, endings.size());
+      FetchResult together = Objects.requireNonNull(endings.get(0).result());
+      assertEquals(folder.toString(), together.path());
+      assertEquals(
+          "{'name': 'config'}".length() + "{'name': 'tokenizer'}".length(), together.fileSize());
+    }
   }
 
   @Test
