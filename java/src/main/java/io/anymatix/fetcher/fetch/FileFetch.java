@@ -138,8 +138,21 @@ final class FileFetch {
     this.work = work;
   }
 
-  /** One fetch from the first look to the last byte. */
+  /** One fetch from the first look to the last byte; again if another process got in between. */
   FetchResult run() {
+    while (true) {
+      try {
+        return bring();
+      } catch (PartFile.TakenOverException e) {
+        log.warn("{}: {}, although it was locked; waiting for it", work.fileName, e.getMessage());
+        work.counters.waiting("Another process is downloading this file.", null);
+        e.awaitQuiet(work.cancellation);
+        work.counters.waiting(null, null);
+      }
+    }
+  }
+
+  private FetchResult bring() {
     if (order.plainFile() != null) {
       return bringPlain(order.plainFile());
     }
@@ -387,19 +400,6 @@ final class FileFetch {
   }
 
   private FetchResult download(RemoteFile remote, ModelFileName name) {
-    while (true) {
-      try {
-        return downloadAlone(remote, name);
-      } catch (PartFile.TakenOverException e) {
-        log.warn("{}: {}, although it was locked; waiting for it", name.original(), e.getMessage());
-        work.counters.waiting("Another process is downloading this file.", null);
-        store.awaitOthers(name, order.place(), work.cancellation);
-        work.counters.waiting(null, null);
-      }
-    }
-  }
-
-  private FetchResult downloadAlone(RemoteFile remote, ModelFileName name) {
     PartFile part = store.openPart(name, order.place(), BUSY_PATIENCE, work.cancellation, held());
     work.counters.waiting(null, null);
     try (part;

@@ -251,11 +251,6 @@ public final class ModelStore {
     return openPart(named(place.target(), name.stored()), patience, cancellation, listener);
   }
 
-  /** Waits until no other process writes to the part of a file any more, as far as can be seen. */
-  public void awaitOthers(ModelFileName name, ModelFolders.Place place, Cancellation cancellation) {
-    PartFile.awaitQuiet(named(place.target(), name.stored()), cancellation);
-  }
-
   /** Takes hold of the part file of a final path; see {@link PartFile#open}. */
   public PartFile openPart(
       Path finalPath,

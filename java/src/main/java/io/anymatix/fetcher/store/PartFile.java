@@ -48,7 +48,7 @@ public final class PartFile implements AutoCloseable {
   private static final Duration LOCK_POLL = Duration.ofMillis(250);
 
   /** Whoever works on a part changes it, or its journal, more often than this. */
-  private static final Duration QUIET = Duration.ofSeconds(15);
+  private static final Duration QUIET = Duration.ofSeconds(8);
 
   /**
    * Parts that this process holds. Looked at before a part is opened: closing a second channel to a
@@ -490,13 +490,21 @@ public final class PartFile implements AutoCloseable {
   /** What to throw when bytes that were written are gone: somebody else has cut them off. */
   public TakenOverException takenOver() {
     takenOver = true;
-    return new TakenOverException();
+    return new TakenOverException(finalPath);
   }
 
   /** Another process has begun to write the same part; nothing that was written here counts. */
   public static final class TakenOverException extends RuntimeException {
-    private TakenOverException() {
+    private final transient Path finalPath;
+
+    private TakenOverException(Path finalPath) {
       super("another process has begun to write the same part");
+      this.finalPath = finalPath;
+    }
+
+    /** Waits until that process, as far as can be seen, does not write any more. */
+    public void awaitQuiet(Cancellation cancellation) {
+      PartFile.awaitQuiet(finalPath, cancellation);
     }
   }
 
@@ -504,7 +512,7 @@ public final class PartFile implements AutoCloseable {
    * Waits until nobody writes to the part of a final path any more: until it is gone, or has not
    * changed for a while.
    */
-  static void awaitQuiet(Path finalPath, Cancellation cancellation) {
+  private static void awaitQuiet(Path finalPath, Cancellation cancellation) {
     List<?> seen = List.of();
     Instant since = Instant.now();
     while (Files.exists(partOf(finalPath))) {

@@ -978,10 +978,25 @@ public final class Transfer {
                 },
                 cancellation);
         sawHttp2 |= stream.isHttp2();
-        return result(length, digest.finish(), 1);
+        ContentDigest.Result sent = digest.finish();
+        // No journal tells here whether another process has cut off what was written.
+        if (!onDisk(length).equals(sent)) {
+          throw part.takenOver();
+        }
+        return result(length, sent, 1);
       } catch (FetchException failure) {
         pauseAfter(failure, retry);
       }
+    }
+  }
+
+  private ContentDigest.Result onDisk(long length) {
+    PrefixHasher hasher =
+        new PrefixHasher(part, length, proofKey(), () -> length, counters, cancellation, executor);
+    try {
+      return hasher.await();
+    } finally {
+      hasher.abandon();
     }
   }
 

@@ -29,6 +29,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a killed or cancelled download has left is continued, unless the content has changed. */
 @Timeout(60)
@@ -198,10 +200,15 @@ class ResumeTest {
     assertTrue(server.requests().stream().anyMatch(Request.withHeader("Range")));
   }
 
-  @Test
-  void whoLosesThePartToAnotherProcessServesNoneOfWhatItWrote() throws Exception {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void whoLosesThePartToAnotherProcessServesNoneOfWhatItWrote(boolean lengthIsKnown)
+      throws Exception {
     Gate gate = new Gate();
     resource.when(Request.nth(2), Fault.freezesAfter(3 * MIB, gate));
+    if (!lengthIsKnown) {
+      resource.with(Fault.ignoresRanges(), Fault.chunked());
+    }
     try (Bench bench = Bench.on(after, Duration.ofSeconds(60))) {
       Download download = new Download();
       CompletableFuture<FetchResult> running =
