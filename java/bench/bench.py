@@ -34,9 +34,19 @@ JAR = ROOT / "target" / "anymatix-fetcher.jar"
 MIB = 1 << 20
 JVM_FLAGS = ["-Xmx256m", "-XX:+UseSerialGC"]
 OURS_OPEN = ["--allow-http", "--allow-private-hosts", "--accept-any-content"]
-ARIA2 = ["aria2c", "-x16", "-s16", "-k1M", "--file-allocation=none", "--allow-overwrite=true",
-         "--check-certificate=false", "--console-log-level=error", "--summary-interval=0",
-         "--no-conf", "-q"]
+ARIA2 = [
+    "aria2c",
+    "-x16",
+    "-s16",
+    "-k1M",
+    "--file-allocation=none",
+    "--allow-overwrite=true",
+    "--check-certificate=false",
+    "--console-log-level=error",
+    "--summary-interval=0",
+    "--no-conf",
+    "-q",
+]
 
 
 @dataclass
@@ -140,9 +150,7 @@ class Scene:
             self.serve.call_all("fetch", requests)
         else:
             self.serve.call_all(method, [{"items": requests}])
-        run = Run(
-            time.monotonic() - begun, self.serve.cpu_seconds() - cpu, self.serve.peak_mib()
-        )
+        run = Run(time.monotonic() - begun, self.serve.cpu_seconds() - cpu, self.serve.peak_mib())
         self.check(names)
         return run
 
@@ -178,6 +186,39 @@ class Serve:
                     raise Wrong(answer["error"]["message"])
                 results.append(answer["result"])
         return results
+
+    def watch(self, params: list[dict[str, Any]], seconds: float) -> list[list[tuple[float, int]]]:
+        """What fetches report for some seconds, as times and bytes; they are cancelled then."""
+        assert self._process.stdin and self._process.stdout
+        samples: dict[int, list[tuple[float, int]]] = {}
+        for each in params:
+            self._id += 1
+            samples[self._id] = []
+            message = {
+                "id": self._id,
+                "method": "fetch",
+                "params": {**each, "progressToken": self._id},
+            }
+            self._process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+        self._process.stdin.flush()
+        begun = time.monotonic()
+        cancelled = False
+        waiting = set(samples)
+        while waiting:
+            message = json.loads(self._process.stdout.readline())
+            now = time.monotonic() - begun
+            if message.get("method") == "$/progress":
+                told = message["params"]
+                samples[told["token"]].append((now, told["value"]["receivedBytes"]))
+            elif message.get("id") in waiting:
+                waiting.remove(message["id"])
+            if now > seconds and not cancelled:
+                cancelled = True
+                for number in waiting:
+                    message = {"method": "$/cancelRequest", "params": {"id": number}}
+                    self._process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+                self._process.stdin.flush()
+        return list(samples.values())
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -272,9 +313,16 @@ def rows(scene: Scene, http: str, tls: str, shaped: str) -> Iterator[Row]:
     yield Row("http-verified", warm(plain, gib), peer(gib, aria2(plain), digest), 0.40)
     yield Row("http-aria2", warm(plain, gib), peer(gib, aria2(plain)), 0.60)
     yield Row("http-curl", warm(plain, gib), peer(gib, ["curl", "-sO", plain]), 0.85)
-    yield Row("http-fresh", lambda: scene.fetch_command(plain, gib), peer(gib, aria2(plain), digest), 0.60)
+    yield Row(
+        "http-fresh", lambda: scene.fetch_command(plain, gib), peer(gib, aria2(plain), digest), 0.60
+    )
     yield Row("tls-verified", warm(secure, gib), peer(gib, aria2(secure), digest), 0.55)
-    yield Row("tls-fresh", lambda: scene.fetch_command(secure, gib), peer(gib, aria2(secure), digest), 0.85)
+    yield Row(
+        "tls-fresh",
+        lambda: scene.fetch_command(secure, gib),
+        peer(gib, aria2(secure), digest),
+        0.85,
+    )
 
     half = "half.bin"
     scene.make_file(half, 512 * MIB)
@@ -306,6 +354,61 @@ def rows(scene: Scene, http: str, tls: str, shaped: str) -> Iterator[Row]:
         lambda: scene.warm([{"url": url} for url in far], many, "fetchAll"),
         lambda: scene.command([*ARIA2, "-Z", "-j16", *far], names=many),
         0.70,
+    )
+
+
+def one_after_another(scene: Scene, shaped: str, rounds: int) -> str:
+    """A batch of four files against the same, one file at a time, over capped connections."""
+    names = [f"part{i}.bin" for i in range(4)]
+    for name in names:
+        scene.make_file(name, 64 * MIB)
+
+    def batch(files_at_a_time: int) -> float:
+        assert scene.serve is not None
+        out = scene.fresh_out()
+        items = [
+            {"url": f"{shaped}/each20/{name}", "dir": str(out), "connections": 4} for name in names
+        ]
+        begun = time.monotonic()
+        scene.serve.call_all("fetchAll", [{"items": items, "maxParallelFiles": files_at_a_time}])
+        elapsed = time.monotonic() - begun
+        scene.check(names)
+        return elapsed
+
+    pairs = [(batch(4), batch(1)) for _ in range(rounds)]
+    ratio = statistics.median(a for a, _ in pairs) / statistics.median(b for _, b in pairs)
+    return f"Four files of 64 MiB, four connections of 20 MB/s for each: together {ratio:.2f} of one after another."
+
+
+def limited(scene: Scene, shaped: str) -> str:
+    """Two files under one limit, by 1 and by 16 connections, in windows of 5 s."""
+    assert scene.serve is not None
+    limit = 20_000_000
+    scene.make_file("half.bin", 512 * MIB)
+    scene.make_file("other.bin", 512 * MIB)
+    out = scene.fresh_out()
+    scene.serve.call_all("setOptions", [{"maxBytesPerSecond": limit}])
+    requests = [
+        {"url": f"{shaped}/plain/{name}", "dir": str(out), "connections": connections}
+        for name, connections in (("half.bin", 1), ("other.bin", 16))
+    ]
+    samples = scene.serve.watch(requests, 12)
+    scene.serve.call_all("setOptions", [{"maxBytesPerSecond": 0}])
+
+    def received(sample: list[tuple[float, int]], moment: float) -> float:
+        """Between the two reports around a moment."""
+        later = next(i for i, (at, _) in enumerate(sample) if at >= moment)
+        (t0, b0), (t1, b1) = sample[later - 1], sample[later]
+        return b0 + (b1 - b0) * (moment - t0) / (t1 - t0)
+
+    told = []
+    for begin in (1.0, 6.0):
+        shares = [received(each, begin + 5) - received(each, begin) for each in samples]
+        told.append(f"{sum(shares) / 5 / limit:.3f} of it, shared {shares[0] / sum(shares):.2f}")
+    return (
+        "A limit of 20 MB/s over two files, by 1 and by 16 connections, in windows of 5 s: "
+        + "; ".join(told)
+        + "."
     )
 
 
@@ -343,7 +446,10 @@ def main() -> int:
         if shutil.which(tool) is None:
             sys.exit(f"{tool} is not installed; the benchmark needs it.")
     misses = []
-    with tempfile.TemporaryDirectory(prefix="anymatix-bench-") as name, contextlib.ExitStack() as open_:
+    with (
+        tempfile.TemporaryDirectory(prefix="anymatix-bench-") as name,
+        contextlib.ExitStack() as open_,
+    ):
         scene = Scene(Path(name))
         http, tls = open_.enter_context(nginx_server(scene))
         shaped = open_.enter_context(shaped_server(scene))
@@ -359,13 +465,21 @@ def main() -> int:
             print(line, flush=True)
             if not held:
                 misses.append(row.name)
+        if not only or "batch" in only:
+            print(one_after_another(scene, shaped, args.rounds), flush=True)
+        if not only or "limit" in only:
+            print(limited(scene, shaped), flush=True)
     print("Missed: " + ", ".join(misses) if misses else "All targets held.")
     return 0
 
 
 def versions() -> str:
     told = []
-    for command in ([java_executable(), "-version"], ["aria2c", "--version"], ["curl", "--version"]):
+    for command in (
+        [java_executable(), "-version"],
+        ["aria2c", "--version"],
+        ["curl", "--version"],
+    ):
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         told.append((run.stdout or run.stderr).splitlines()[0].split(" (")[0])
     return ", ".join(told)
