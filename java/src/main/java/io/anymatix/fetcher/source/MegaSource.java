@@ -78,7 +78,10 @@ final class MegaSource implements Source {
   public RemoteFile resolve(Wanted wanted, Cancellation cancellation) {
     Link link = link(wanted.text());
     JsonNode file = ask(link, cancellation);
-    HttpUrl storage = HttpUrl.parse(file.path("g").textValue());
+    String address = file.path("g").textValue();
+    // Whoever has the address has the file's bytes, without asking anybody.
+    Redactor.learn(address.substring(address.lastIndexOf('/') + 1));
+    HttpUrl storage = HttpUrl.parse(address);
     long lengthBytes = file.path("s").longValue();
     Probe probe =
         lengthBytes == 0 ? null : reader.probeInPath(RemoteRequest.get(storage), cancellation);
