@@ -271,7 +271,9 @@ class SoakIT {
         content.sha256(), result.path("sha256").asText(), () -> round + ": " + answer.join());
     assertEquals(-1, content.mismatch(Path.of(result.path("path").asText())), round);
     assertTrue(Files.exists(Path.of(result.path("sidecarPath").asText())), round);
-    assertEquals(2, names(folder).size(), () -> round + ": " + result);
+    // Killed after its last byte of work, a process may leave its notes; they say nothing then.
+    List<String> kept = names(folder).stream().filter(name -> !name.contains(".part.")).toList();
+    assertEquals(2, kept.size(), () -> round + ": " + kept + ", " + result);
     assertEquals(List.of(), sidecar.strayOutput(), round);
   }
 
