@@ -578,6 +578,17 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
+  /** Whether exactly these bytes are there at an offset. Any thread. */
+  public boolean holds(ByteBuffer bytes, long offset) {
+    ByteBuffer there = ByteBuffer.allocate(bytes.remaining());
+    while (there.hasRemaining()) {
+      if (read(there, offset + there.position()) < 0) {
+        return false;
+      }
+    }
+    return there.flip().equals(bytes);
+  }
+
   /** Current length, in bytes. */
   public long lengthBytes() {
     try {

@@ -1,6 +1,7 @@
 package io.anymatix.fetcher.transfer;
 
 import io.anymatix.fetcher.content.RemoteFile;
+import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.store.Journal.Identity;
 import java.util.Objects;
@@ -12,6 +13,9 @@ import org.jspecify.annotations.Nullable;
  * resolved, or that of a mirror. The coordinator's own, except for {@link #remote}.
  */
 final class Replica {
+  /** A source is asked again this often in a row without a byte in between. */
+  private static final int MOST_FRUITLESS_RESOLUTIONS = 10;
+
   private final String host;
   private final Supplier<RemoteFile> resolveAgain;
   private final int maxConnections;
@@ -82,9 +86,15 @@ final class Replica {
     return resolutions;
   }
 
-  /** How often it was asked again since bytes last came. */
-  int fruitlessResolutions() {
-    return fruitlessResolutions;
+  /** Whether it refuses like a signed address whose time is over; the source may give a new one. */
+  boolean hasExpired(FetchException failure) {
+    boolean refused =
+        switch (failure.kind()) {
+          case AUTH, FORBIDDEN -> true;
+          case NOT_FOUND, GONE -> remote.delivery().isPassing();
+          default -> false;
+        };
+    return refused && fruitlessResolutions < MOST_FRUITLESS_RESOLUTIONS;
   }
 
   /** How often it may be asked again after it has had too much. */

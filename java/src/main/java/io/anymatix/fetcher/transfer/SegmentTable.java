@@ -214,6 +214,11 @@ final class SegmentTable {
     gaps.put(newFirst, newEnd);
   }
 
+  /** Length of the file. */
+  long lengthBytes() {
+    return lengthBytes;
+  }
+
   /** Whether every byte is there. */
   synchronized boolean isComplete() {
     return missingBytes() == 0;
