@@ -209,10 +209,9 @@ final class Benchmark {
     ModelFileName name = ModelFileName.ofUntrusted("benchmark", token);
     ModelFolders.Place place = new ModelFolders.Place(folder, List.of(folder), List.of());
     try (RemoteReader reader = readers.get();
-        PartFile part = store.openPart(name, place, NO_PATIENCE, cut, until -> {});
-        ConnectionBudget.Share share = budget.join()) {
+        PartFile part = store.openPart(name, place, NO_PATIENCE, cut, until -> {})) {
       try {
-        return transfer(reader, url, plan, seconds, part, share, work, cut);
+        return transfer(reader, url, plan, seconds, part, work, cut);
       } finally {
         part.delete();
       }
@@ -230,7 +229,6 @@ final class Benchmark {
       Plan plan,
       double seconds,
       PartFile part,
-      ConnectionBudget.Share share,
       Work work,
       Cancellation cut) {
     RemoteFile remote = resolveFor(plan, reader, url, cut);
@@ -248,20 +246,21 @@ final class Benchmark {
             },
             CompletableFuture.delayedExecutor(
                 Math.round(seconds * 1000), TimeUnit.MILLISECONDS, executor));
-    Transfer transfer =
-        new Transfer(
-            reader,
-            remote,
-            () -> resolveFor(plan, reader, url, cut),
-            part,
-            plan.connections(),
-            work.counters,
-            throttle.share(),
-            share,
-            cut,
-            executor);
-    try {
-      transfer.run();
+    try (ConnectionBudget.Share connections =
+        budget.join(
+            Sources.siteOf(remote), Sources.maxConnections(remote.source()), work.counters)) {
+      new Transfer(
+              reader,
+              remote,
+              () -> resolveFor(plan, reader, url, cut),
+              part,
+              plan.connections(),
+              work.counters,
+              throttle.share(),
+              connections,
+              cut,
+              executor)
+          .run();
       sample.run();
     } catch (CancelledException e) {
       if (reached.get() == null) {

@@ -306,7 +306,7 @@ final class FileFetch {
     refusePickle(name, remote);
     work.totalBytes = remote.lengthBytes();
     try (PartFile part = store.openPart(file, BUSY_PATIENCE, work.cancellation, held());
-        ConnectionBudget.Share budget = means.connections().join()) {
+        ConnectionBudget.Share budget = connections(remote)) {
       work.counters.waiting(null, null);
       if (isPlainPresent(file)) {
         part.delete();
@@ -403,7 +403,7 @@ final class FileFetch {
     PartFile part = store.openPart(name, order.place(), BUSY_PATIENCE, work.cancellation, held());
     work.counters.waiting(null, null);
     try (part;
-        ConnectionBudget.Share budget = means.connections().join()) {
+        ConnectionBudget.Share budget = connections(remote)) {
       Optional<Stored> byAnotherProcess = present();
       if (byAnotherProcess.isPresent()) {
         part.delete();
@@ -482,6 +482,12 @@ final class FileFetch {
 
   private List<Transfer.Mirror> mirrors() {
     return order.links().others(remote -> maxConnections(remote));
+  }
+
+  private ConnectionBudget.Share connections(RemoteFile remote) {
+    return means
+        .connections()
+        .join(Sources.siteOf(remote), Sources.maxConnections(remote.source()), work.counters);
   }
 
   private int maxConnections(RemoteFile remote) {

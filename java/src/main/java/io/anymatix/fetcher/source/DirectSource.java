@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Any other http(s) link: what the server says is all there is to know. */
 final class DirectSource implements Source {
+  static final String NAME = "direct";
+
   private final RemoteReader reader;
 
   DirectSource(RemoteReader reader) {
@@ -21,7 +23,7 @@ final class DirectSource implements Source {
 
   @Override
   public String name() {
-    return "direct";
+    return NAME;
   }
 
   @Override

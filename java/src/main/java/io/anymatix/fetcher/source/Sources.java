@@ -18,11 +18,11 @@ import org.jspecify.annotations.Nullable;
 /** All sources in the order in which they are asked; direct links last. */
 public final class Sources {
   /**
-   * Connections for one file, by source: what each site is known to bear from one caller. All
-   * ceilings are here; what the user asks for never exceeds them.
+   * Connections by source, over all files at once: what each site is known to bear from one caller.
+   * All ceilings are here; what the user asks for never exceeds them.
    */
   private static final Map<String, Integer> MAX_CONNECTIONS =
-      Map.of("huggingface", 32, "direct", 32, "civitai", 16, "googledrive", 8, "mega", 6);
+      Map.of("huggingface", 32, DirectSource.NAME, 32, "civitai", 16, "googledrive", 8, "mega", 6);
 
   /** For a source that the table forgot. */
   private static final int FEWEST_CONNECTIONS = 6;
@@ -115,7 +115,16 @@ public final class Sources {
     return sourceOf(wanted).expand(wanted, listener, cancellation);
   }
 
-  /** Connections that a source bears for one file at a time. */
+  /**
+   * Whose connections count together under {@link #maxConnections}: those of a source, or, since
+   * direct links lead anywhere, of one server.
+   */
+  public static String siteOf(RemoteFile remote) {
+    HttpUrl location = remote.location();
+    return remote.source().equals(DirectSource.NAME) ? location.authority() : remote.source();
+  }
+
+  /** Connections that a source bears from us at a time. */
   public static int maxConnections(String source) {
     return MAX_CONNECTIONS.getOrDefault(source, FEWEST_CONNECTIONS);
   }

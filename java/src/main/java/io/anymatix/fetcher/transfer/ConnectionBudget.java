@@ -1,24 +1,24 @@
 package io.anymatix.fetcher.transfer;
 
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
+import java.util.function.ToIntFunction;
 
 /**
- * How many connections all transfers of the process may have open together, shared fairly between
- * files (max-min: what one file does not wish for goes to those that wish for more).
+ * How many connections all transfers of the process may have open together, and how many of them to
+ * one site, shared fairly between files (max-min: what one file does not wish for goes to those
+ * that wish for more).
  *
- * <p>Every file may always have one, so that it moves: with more files than connections the most is
- * exceeded by that. A share that shrinks because another file joined is reached as connections end;
- * none is cut. Methods may be called from any thread.
+ * <p>A site's ceiling holds at every moment: a file that finds it reached waits for a connection of
+ * another file to end. Below it every file may always have one, so that it moves: with more files
+ * than connections the most for all is exceeded by that. A share that shrinks because another file
+ * joined is reached as connections end; none is cut. Methods may be called from any thread.
  */
 public final class ConnectionBudget {
   private final int mostConnections;
 
   /** Guarded by this, as is what the shares hold. */
   private final List<Share> shares = new ArrayList<>();
-
-  private int taken;
 
   /**
    * @param mostConnections for all files together
@@ -27,9 +27,15 @@ public final class ConnectionBudget {
     this.mostConnections = mostConnections;
   }
 
-  /** A file begins to be transferred. */
-  public synchronized Share join() {
-    Share share = new Share();
+  /**
+   * A file begins to be transferred.
+   *
+   * @param site whose connections are counted together
+   * @param mostOfSite connections that the site bears, over all files
+   * @param counters are told when the file has to wait for its first connection
+   */
+  public synchronized Share join(String site, int mostOfSite, Counters counters) {
+    Share share = new Share(site, mostOfSite, counters);
     shares.add(share);
     divide();
     return share;
@@ -37,30 +43,46 @@ public final class ConnectionBudget {
 
   /** Connections that are open now. */
   public synchronized int taken() {
-    return taken;
+    return shares.stream().mapToInt(share -> share.held).sum();
   }
 
-  /** With the lock: the smallest wishes are met first, the rest is for the others. */
+  /** With the lock: one connection after the other to each file that may have one more. */
   private void divide() {
-    List<Share> byWish =
-        shares.stream().sorted(Comparator.comparingInt((Share share) -> share.wished)).toList();
-    int left = mostConnections;
-    int files = byWish.size();
-    for (Share share : byWish) {
-      share.most = Math.max(1, Math.min(share.wished, left / files));
-      left = Math.max(0, left - share.most);
-      files--;
+    shares.forEach(share -> share.most = 1);
+    int left = mostConnections - shares.size();
+    for (boolean anyDealt = true; anyDealt; ) {
+      anyDealt = false;
+      for (Share share : shares) {
+        if (left > 0
+            && share.most < share.wished
+            && ofSite(share, each -> each.most) < share.mostOfSite) {
+          share.most++;
+          left--;
+          anyDealt = true;
+        }
+      }
     }
+  }
+
+  /** With the lock: what the files of one site have together. */
+  private int ofSite(Share share, ToIntFunction<Share> what) {
+    return shares.stream().filter(each -> each.site.equals(share.site)).mapToInt(what).sum();
   }
 
   /** One file's part of the budget. */
   public final class Share implements AutoCloseable {
+    private final String site;
+    private final int mostOfSite;
+    private final Counters counters;
     private int wished = 1;
     private int most = 1;
     private int held;
-    private boolean closed;
 
-    private Share() {}
+    private Share(String site, int mostOfSite, Counters counters) {
+      this.site = site;
+      this.mostOfSite = mostOfSite;
+      this.counters = counters;
+    }
 
     /** How many connections the file could use. */
     void wish(int connections) {
@@ -73,11 +95,16 @@ public final class ConnectionBudget {
     /** Takes one connection, if there is one for this file at this moment. */
     boolean tryTake() {
       synchronized (ConnectionBudget.this) {
-        if (held > 0 && (held >= most || taken >= mostConnections)) {
+        boolean isSiteBusy = ofSite(this, each -> each.held) >= mostOfSite;
+        if (isSiteBusy && held == 0) {
+          counters.waiting(
+              "Other downloads have the " + mostOfSite + " connections that this site bears.",
+              null);
+        }
+        if (isSiteBusy || (held > 0 && (held >= most || taken() >= mostConnections))) {
           return false;
         }
         held++;
-        taken++;
         return true;
       }
     }
@@ -86,7 +113,6 @@ public final class ConnectionBudget {
     void giveBack() {
       synchronized (ConnectionBudget.this) {
         held--;
-        taken--;
       }
     }
 
@@ -94,9 +120,7 @@ public final class ConnectionBudget {
     @Override
     public void close() {
       synchronized (ConnectionBudget.this) {
-        if (!closed) {
-          closed = true;
-          shares.remove(this);
+        if (shares.remove(this)) {
           divide();
         }
       }

@@ -32,6 +32,7 @@ import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.fetch.MetadataResult;
 import io.anymatix.fetcher.fetch.Progress;
 import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.testing.ByteRangeServer.Resource;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Reply;
@@ -108,16 +109,21 @@ class CivitaiSourceTest extends SourceContract {
   }
 
   @Override
-  void offer(Offer offer) {
+  int mostConnections() {
+    return 16;
+  }
+
+  @Override
+  Resource offer(Offer offer) {
     offer(offer, R2, DOWNLOAD);
-    sites
+    about(version(file(1, NAME, offer.stated(), offer.stated().sha256())));
+    return sites
         .storage()
         .serve(R2, "/blob", offer.served())
         .with(
             offer.links().demand(Reply.status(offer.refusedWith())),
             refusesTokens(),
             Fault.header("Content-Disposition", "attachment; filename=\"" + NAME + "\""));
-    about(version(file(1, NAME, offer.stated(), offer.stated().sha256())));
   }
 
   private void offer(Offer offer, String host, String path) {

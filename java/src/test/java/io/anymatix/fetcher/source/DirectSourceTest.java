@@ -4,6 +4,7 @@ import static com.github.tomakehurst.wiremock.client.WireMock.aResponse;
 import static com.github.tomakehurst.wiremock.client.WireMock.get;
 
 import com.github.tomakehurst.wiremock.client.ResponseDefinitionBuilder;
+import io.anymatix.fetcher.testing.ByteRangeServer.Resource;
 import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Reply;
 import java.util.List;
@@ -46,14 +47,19 @@ class DirectSourceTest extends SourceContract {
   }
 
   @Override
-  void offer(Offer offer) {
+  int mostConnections() {
+    return 32;
+  }
+
+  @Override
+  Resource offer(Offer offer) {
     sites.answer(
         get(PATH),
         request ->
             aResponse()
                 .withStatus(302)
                 .withHeader("Location", offer.links().sign("https://" + STORAGE + "/blob")));
-    sites
+    return sites
         .storage()
         .serve("/blob", offer.served())
         .with(

@@ -14,6 +14,7 @@ import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.testing.ByteRangeServer;
+import io.anymatix.fetcher.testing.ByteRangeServer.Resource;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Reply;
@@ -68,7 +69,12 @@ class GoogleDriveSourceTest extends SourceContract {
   }
 
   @Override
-  void offer(Offer offer) {
+  int mostConnections() {
+    return 8;
+  }
+
+  @Override
+  Resource offer(Offer offer) {
     sites.answer(
         get(urlPathEqualTo("/uc")),
         request ->
@@ -78,7 +84,7 @@ class GoogleDriveSourceTest extends SourceContract {
                 .withHeader("Set-Cookie", "own=of-this-host; Path=/; Secure")
                 .withHeader(
                     "Location", offer.links().sign("https://" + STORAGE + "/download?id=" + ID)));
-    sites
+    return sites
         .storage()
         .serve("/download", offer.served())
         .with(

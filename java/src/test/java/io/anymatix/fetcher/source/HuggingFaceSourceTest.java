@@ -9,8 +9,6 @@ import static com.github.tomakehurst.wiremock.client.WireMock.temporaryRedirect;
 import static com.github.tomakehurst.wiremock.client.WireMock.urlPathEqualTo;
 import static io.anymatix.fetcher.testing.Content.MIB;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -26,11 +24,11 @@ import io.anymatix.fetcher.fetch.Batch;
 import io.anymatix.fetcher.fetch.Download;
 import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
-import io.anymatix.fetcher.fetch.FetchResult.Strategy;
 import io.anymatix.fetcher.fetch.FetchResult.Verification;
 import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.fetch.Progress;
 import io.anymatix.fetcher.testing.ByteRangeServer;
+import io.anymatix.fetcher.testing.ByteRangeServer.Resource;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Reply;
@@ -89,13 +87,18 @@ class HuggingFaceSourceTest extends SourceContract {
   }
 
   @Override
-  void offer(Offer offer) {
+  int mostConnections() {
+    return 32;
+  }
+
+  @Override
+  Resource offer(Offer offer) {
     sites.answer(
         get(urlPathEqualTo(PATH)),
         request ->
             hop(offer.stated())
                 .withHeader("Location", offer.links().sign("https://" + STORAGE + "/blob")));
-    sites
+    return sites
         .storage()
         .serve("/blob", offer.served())
         .with(
@@ -626,21 +629,5 @@ class HuggingFaceSourceTest extends SourceContract {
         .stubFor(get(urlPathEqualTo(TREE)).willReturn(coded(403, "GatedRepo", "restricted")));
     FetchException failure = assertThrows(FetchException.class, () -> paths("hf://org/repo"));
     assertEquals(FailureKind.GATED, failure.kind());
-  }
-
-  @Test
-  void moreConnectionsThanTheSiteBearsAreNotOpened() throws Exception {
-    Content large = Content.safetensors(43, 70 * MIB);
-    offer(Offer.of(large));
-    sites.storage().limitRatePerConnection(2 * MIB);
-    FetchRequest request =
-        new FetchRequest(link(), null, folder.toString(), null, null, null, null, null, 64);
-    try (Fetcher fetcher = fetcher()) {
-      FetchResult result = fetcher.fetch(request, new Download());
-      assertHolds(large, result);
-      assertNotEquals(Strategy.SINGLE, result.strategy());
-    }
-    assertEquals(Sources.maxConnections(source()), sites.storage().maxConcurrentRequests());
-    assertFalse(Sources.maxConnections(source()) > 32);
   }
 }

@@ -10,6 +10,7 @@ import static com.github.tomakehurst.wiremock.client.WireMock.urlPathMatching;
 
 import com.github.tomakehurst.wiremock.client.ResponseDefinitionBuilder;
 import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.testing.ByteRangeServer.Resource;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.MegaFile;
 import io.anymatix.fetcher.testing.Reply;
@@ -58,14 +59,19 @@ class MegaSourceTest extends SourceContract {
   }
 
   @Override
-  void offer(Offer offer) {
+  int mostConnections() {
+    return 6;
+  }
+
+  @Override
+  Resource offer(Offer offer) {
     file = MegaFile.of("c.safetensors", offer.stated());
     boolean isTheFile = offer.served() == offer.stated();
     Content stored = isTheFile ? file.encrypted() : offer.served();
     sites.answer(
         post(urlPathEqualTo("/cs")),
         request -> okJson(described(offer.links().sign("https://" + STORAGE + "/dl/a"))));
-    sites
+    return sites
         .storage()
         .serve("/dl/a", stored)
         .rangesInPath()

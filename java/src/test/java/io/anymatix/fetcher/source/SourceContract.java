@@ -23,9 +23,13 @@ import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.FetchResult.Outcome;
 import io.anymatix.fetcher.fetch.FetchResult.Strategy;
 import io.anymatix.fetcher.fetch.Fetcher;
+import io.anymatix.fetcher.fetch.Progress;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.store.EffectiveUrl;
+import io.anymatix.fetcher.testing.ByteRangeServer.Resource;
 import io.anymatix.fetcher.testing.Content;
+import io.anymatix.fetcher.testing.Gate;
+import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Request;
 import io.anymatix.fetcher.testing.SignedLinks;
 import java.nio.file.Files;
@@ -137,8 +141,11 @@ abstract class SourceContract {
   /** The {@code Authorization} that the site shall see with {@link #TOKENS}; null for none. */
   abstract @Nullable String authorization();
 
-  /** Gives away a file at {@link #link}. */
-  abstract void offer(Offer offer);
+  /** Requests for the source's files that may be open at a time, over all files. */
+  abstract int mostConnections();
+
+  /** Gives away a file at {@link #link}; returns what its storage host serves. */
+  abstract Resource offer(Offer offer);
 
   /** Gives this answer, and no other, to the first request for {@link #link}. */
   abstract void answerLink(ResponseDefinitionBuilder answer);
@@ -249,6 +256,39 @@ abstract class SourceContract {
     assertHolds(LARGE, result);
     assertEquals(Outcome.RESUMED, result.outcome());
     assertTrue(result.bytesReused() >= MIB, result.bytesReused() + " bytes were reused");
+  }
+
+  @Test
+  void allFilesTogetherHaveTheConnectionsThatTheSourceBears() throws Exception {
+    Content content = Content.safetensors(33, (mostConnections() + 1) * MIB);
+    Gate gate = new Gate();
+    offer(Offer.of(content)).when(Request::isForContent, Fault.waitsFor(gate));
+    try (Fetcher fetcher = fetcher()) {
+      CompletableFuture<FetchResult> first = startInto("one", fetcher, new Download());
+      gate.awaitArrivals(mostConnections());
+      Download waiting = new Download();
+      CompletableFuture<FetchResult> second = startInto("other", fetcher, waiting);
+      while (waiting.snapshot().phase() != Progress.Phase.WAITING
+          && gate.arrivals() == mostConnections()
+          && !second.isDone()) {
+        Thread.onSpinWait();
+      }
+      assertEquals(mostConnections(), gate.arrivals(), "requests for bytes");
+      String reason = String.valueOf(waiting.snapshot().reason());
+      assertTrue(reason.contains(mostConnections() + " connections"), reason);
+      gate.open();
+      assertHolds(content, first.get(30, TimeUnit.SECONDS));
+      assertHolds(content, second.get(30, TimeUnit.SECONDS));
+    }
+  }
+
+  /** Begins to fetch the link into a folder of its own, with all connections there are. */
+  private CompletableFuture<FetchResult> startInto(
+      String name, Fetcher fetcher, Download download) {
+    FetchRequest request =
+        new FetchRequest(
+            link(), null, folder.resolve(name).toString(), null, null, null, null, null, 64);
+    return CompletableFuture.supplyAsync(() -> fetcher.fetch(request, download));
   }
 
   @ParameterizedTest

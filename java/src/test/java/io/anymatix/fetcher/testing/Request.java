@@ -83,7 +83,7 @@ public final class Request {
 
   /** Whether it asks for more than the first byte: that alone is a look at a file. */
   public boolean isForContent() {
-    return !"bytes=0-0".equals(header("Range"));
+    return !"bytes=0-0".equals(header("Range")) && !path().endsWith("/0-0");
   }
 
   /** All fields in the order sent, with the names as sent. */

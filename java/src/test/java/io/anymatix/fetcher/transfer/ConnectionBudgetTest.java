@@ -9,12 +9,18 @@ import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
-/** One number of connections for all files. */
+/** One number of connections for all files, and one for all files of a site. */
 class ConnectionBudgetTest {
   private final ConnectionBudget budget = new ConnectionBudget(64);
+  private final Counters counters = new Counters();
 
+  /** A share of a file whose site bears anything. */
   private ConnectionBudget.Share share(int wish) {
-    ConnectionBudget.Share share = budget.join();
+    return share("anywhere", 1000, wish);
+  }
+
+  private ConnectionBudget.Share share(String site, int mostOfSite, int wish) {
+    ConnectionBudget.Share share = budget.join(site, mostOfSite, counters);
     share.wish(wish);
     return share;
   }
@@ -47,8 +53,7 @@ class ConnectionBudgetTest {
     ConnectionBudget.Share one = share(64);
     ConnectionBudget.Share other = share(64);
     assertEquals(1, takeAll(small));
-    assertEquals(31, takeAll(one));
-    assertEquals(32, takeAll(other));
+    assertEquals(63, takeAll(one) + takeAll(other));
   }
 
   @Test
@@ -80,6 +85,45 @@ class ConnectionBudgetTest {
       shares.add(share(16));
     }
     shares.forEach(share -> assertEquals(1, takeAll(share)));
+  }
+
+  @Test
+  void theFilesOfASiteShareWhatItBears() {
+    ConnectionBudget.Share first = share("civitai", 16, 16);
+    ConnectionBudget.Share second = share("civitai", 16, 16);
+    ConnectionBudget.Share elsewhere = share("huggingface", 32, 32);
+    assertEquals(8, takeAll(first));
+    assertEquals(8, takeAll(second));
+    assertEquals(32, takeAll(elsewhere));
+  }
+
+  @Test
+  void whatASiteDoesNotBearIsLeftToTheFilesOfOthers() {
+    ConnectionBudget.Share few = share("mega", 6, 32);
+    List<ConnectionBudget.Share> others = List.of(share(32), share(32));
+    assertEquals(6, takeAll(few));
+    assertEquals(58, others.stream().mapToInt(ConnectionBudgetTest::takeAll).sum());
+  }
+
+  @Test
+  void aFileOfABusySiteWaitsUntilAConnectionEnds() {
+    ConnectionBudget.Share first = share("mega", 6, 6);
+    assertEquals(6, takeAll(first));
+    ConnectionBudget.Share second = share("mega", 6, 6);
+    assertFalse(second.tryTake(), "the site has what it bears");
+    assertTrue(String.valueOf(counters.waiting()).contains("6 connections"));
+    first.giveBack();
+    assertFalse(first.tryTake(), "the first is above its share");
+    assertEquals(1, takeAll(second));
+  }
+
+  @Test
+  void noSiteEverGetsMoreThanItBearsHoweverManyFilesThereAre() {
+    List<ConnectionBudget.Share> shares = new ArrayList<>();
+    for (int i = 0; i < 20; i++) {
+      shares.add(share("mega", 6, 6));
+    }
+    assertEquals(6, shares.stream().mapToInt(ConnectionBudgetTest::takeAll).sum());
   }
 
   @Test
