@@ -10,6 +10,7 @@ import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -34,6 +35,21 @@ public final class Cli implements Runnable {
   static final int EXIT_USAGE = 2;
   static final int EXIT_DEFECT = 1;
 
+  /** Sub-commands in the order in which the help lists them. */
+  private static final List<String> COMMANDS =
+      List.of(
+          "serve",
+          "fetch",
+          "pull",
+          "probe",
+          "delete",
+          "list",
+          "verify",
+          "gc",
+          "benchmark",
+          "console",
+          "demo");
+
   private static final int FETCH_FAILED = -32000;
   private static final int INVALID_PARAMS = -32602;
 
@@ -52,24 +68,39 @@ public final class Cli implements Runnable {
       String[] args, InputStream stdin, OutputStream stdout, OutputStream stderr) {
     PrintWriter out = new PrintWriter(stdout, true, StandardCharsets.UTF_8);
     PrintWriter err = new PrintWriter(stderr, true, StandardCharsets.UTF_8);
-    CommandLine commandLine =
-        new CommandLine(new Cli())
-            .addSubcommand(new ServeCommand(stdin, stdout))
-            .addSubcommand(new FetchCommand(out, err))
-            .addSubcommand(new PullCommand(out, err))
-            .addSubcommand(new ProbeCommand(out))
-            .addSubcommand(new DeleteCommand(out))
-            .addSubcommand(new ListCommand(out))
-            .addSubcommand(new VerifyCommand(out, err))
-            .addSubcommand(new GcCommand(out))
-            .addSubcommand(new BenchmarkCommand(out, err))
-            .addSubcommand(new ConsoleCommand(stdin, out, err))
-            .addSubcommand(new DemoCommand(out))
-            .setOut(out)
-            .setErr(err)
-            .setExecutionExceptionHandler((error, command, parsed) -> tell(error, err));
     boolean piped = args.length == 0 && !isTerminal();
-    return commandLine.execute(piped ? new String[] {"serve"} : args);
+    if (piped || (args.length == 1 && args[0].equals("serve"))) {
+      return ServeCommand.serveWithoutOptions(stdin, stdout, err);
+    }
+    CommandLine commandLine = new CommandLine(new Cli());
+    // To describe all commands takes longer than all the rest of the start of serve.
+    boolean isNamed = args.length > 0 && COMMANDS.contains(args[0]);
+    for (String name : isNamed ? List.of(args[0]) : COMMANDS) {
+      commandLine.addSubcommand(command(name, stdin, stdout, out, err));
+    }
+    return commandLine
+        .setOut(out)
+        .setErr(err)
+        .setExecutionExceptionHandler((error, command, parsed) -> tell(error, err))
+        .execute(args);
+  }
+
+  private static Object command(
+      String name, InputStream stdin, OutputStream stdout, PrintWriter out, PrintWriter err) {
+    return switch (name) {
+      case "serve" -> new ServeCommand(stdin, stdout);
+      case "fetch" -> new FetchCommand(out, err);
+      case "pull" -> new PullCommand(out, err);
+      case "probe" -> new ProbeCommand(out);
+      case "delete" -> new DeleteCommand(out);
+      case "list" -> new ListCommand(out);
+      case "verify" -> new VerifyCommand(out, err);
+      case "gc" -> new GcCommand(out);
+      case "benchmark" -> new BenchmarkCommand(out, err);
+      case "console" -> new ConsoleCommand(stdin, out, err);
+      case "demo" -> new DemoCommand(out);
+      default -> throw new IllegalArgumentException(name);
+    };
   }
 
   /** Whether a person sits at the standard streams. */

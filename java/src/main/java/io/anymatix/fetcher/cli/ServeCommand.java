@@ -1,11 +1,13 @@
 package io.anymatix.fetcher.cli;
 
+import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.rpc.FetcherMethods;
 import io.anymatix.fetcher.rpc.RpcMethods;
 import io.anymatix.fetcher.rpc.StdioServer;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.PrintWriter;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -36,7 +38,28 @@ final class ServeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws InterruptedException {
-    Fetcher fetcher = new Fetcher(options.toConfig(spec.commandLine(), false));
+    return serve(options.toConfig(spec.commandLine(), false), stdin, stdout);
+  }
+
+  /**
+   * The same for a command line without options, which is the shim's: to describe options to a
+   * parser that has none to read would be a third of the start.
+   */
+  static int serveWithoutOptions(InputStream stdin, OutputStream stdout, PrintWriter err) {
+    try {
+      return serve(new OwnerOptions().toConfig(System.getenv(), false), stdin, stdout);
+    } catch (IllegalArgumentException e) {
+      err.println(e.getMessage());
+      return Cli.EXIT_USAGE;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return Cli.EXIT_INTERRUPTED;
+    }
+  }
+
+  private static int serve(Config config, InputStream stdin, OutputStream stdout)
+      throws InterruptedException {
+    Fetcher fetcher = new Fetcher(config);
     FetcherMethods methods = new FetcherMethods(fetcher, Cli.Version.number());
     StdioServer server = new StdioServer(stdin, stdout, RpcMethods.class, methods);
     ProcessHandle.current().parent().ifPresent(parent -> stopWith(parent, server));
