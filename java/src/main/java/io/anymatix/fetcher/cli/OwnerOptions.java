@@ -162,12 +162,13 @@ final class OwnerOptions {
     return named.stream().filter(Files::isReadable).distinct().toList();
   }
 
-  private int connections(Environment env) {
-    int count =
-        connections != null
+  private @Nullable Integer connections(Environment env) {
+    double ofEnvironment = env.number("ANYMATIX_CONNECTIONS", Double.NaN);
+    Integer count =
+        connections != null || Double.isNaN(ofEnvironment)
             ? connections
-            : (int) env.number("ANYMATIX_CONNECTIONS", Config.DEFAULT_CONNECTIONS);
-    if (count < 1 || count > 64) {
+            : Integer.valueOf((int) ofEnvironment);
+    if (count != null && (count < 1 || count > 64)) {
       throw new IllegalArgumentException("--connections wants 1 to 64, not " + count);
     }
     return count;

@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * @param proxies which proxies the environment names
  * @param acceptAnyContent whether bytes are stored without a look at what they are
  * @param refusePickle whether pickle-based suffixes are refused
- * @param maxConnections connections for one file, at most
+ * @param maxConnections connections for one file, at most; null for as many as pay
  * @param maxBytesPerSecond limit for all transfers together; null is no limit
  * @param stallTimeout a connection that is silent this long is dropped
  * @param offline whether nothing is requested
@@ -38,7 +38,7 @@ public record Config(
     ProxyVariables proxies,
     boolean acceptAnyContent,
     boolean refusePickle,
-    int maxConnections,
+    @Nullable Integer maxConnections,
     @Nullable Long maxBytesPerSecond,
     Duration stallTimeout,
     boolean offline,
@@ -50,7 +50,7 @@ public record Config(
    */
   public static final long PARALLEL_MINIMUM_BYTES = 5L * 1024 * 1024;
 
-  /** Connections for one file unless the owner says otherwise. */
+  /** Connections for one file, unless the owner says otherwise or more of them pay. */
   public static final int DEFAULT_CONNECTIONS = 16;
 
   /** Silence that ends a connection unless the owner says otherwise. */
@@ -76,7 +76,7 @@ public record Config(
     private ProxyVariables proxies = ProxyVariables.NONE;
     private boolean acceptAnyContent;
     private boolean refusePickle;
-    private int maxConnections = DEFAULT_CONNECTIONS;
+    private @Nullable Integer maxConnections;
     private @Nullable Long maxBytesPerSecond;
     private Duration stallTimeout = DEFAULT_STALL_TIMEOUT;
     private boolean offline;
@@ -140,7 +140,7 @@ public record Config(
       return this;
     }
 
-    public Builder maxConnections(int maxConnections) {
+    public Builder maxConnections(@Nullable Integer maxConnections) {
       this.maxConnections = maxConnections;
       return this;
     }

@@ -19,6 +19,7 @@ import io.anymatix.fetcher.store.ModelFolders;
 import io.anymatix.fetcher.store.ModelStore;
 import io.anymatix.fetcher.store.PartFile;
 import io.anymatix.fetcher.transfer.ConnectionBudget;
+import io.anymatix.fetcher.transfer.Connections;
 import io.anymatix.fetcher.transfer.Throttle;
 import io.anymatix.fetcher.transfer.Transfer;
 import java.nio.file.Files;
@@ -168,8 +169,11 @@ final class Benchmark {
   /** What can be measured: what the server does not offer, a fetch would not use. */
   private List<Plan> plans(String url, Set<Integer> counts, Download download) {
     RemoteFile remote;
+    boolean offersHttp2;
     try (RemoteReader reader = readers.get()) {
       remote = resolve(reader, url, download.cancellation());
+      reader.preferHttp2();
+      offersHttp2 = speaksHttp2(resolve(reader, url, download.cancellation()));
     }
     long length = remote.lengthBytes() == null ? 0 : remote.lengthBytes();
     boolean isParallel = remote.rangesProven() && length >= Config.PARALLEL_MINIMUM_BYTES;
@@ -177,17 +181,22 @@ final class Benchmark {
         isParallel
             ? Math.min(length / BYTES_PER_CONNECTION, Sources.maxConnections(remote.source()))
             : 1;
-    boolean offersHttp2 = remote.httpVersion().equals("HTTP/2");
     List<Plan> plans = new ArrayList<>();
     for (int count : new TreeSet<>(counts).descendingSet()) {
       if (count <= most) {
-        plans.add(new Plan(count, false));
+        if (!speaksHttp2(remote)) {
+          plans.add(new Plan(count, false));
+        }
         if (offersHttp2) {
           plans.add(new Plan(count, true));
         }
       }
     }
     return plans;
+  }
+
+  private static boolean speaksHttp2(RemoteFile remote) {
+    return remote.httpVersion().equals("HTTP/2");
   }
 
   private RemoteFile resolve(RemoteReader reader, String url, Cancellation cancellation) {
@@ -254,7 +263,7 @@ final class Benchmark {
               remote,
               () -> resolveFor(plan, reader, url, cut),
               part,
-              plan.connections(),
+              Connections.fixed(plan.connections()),
               work.counters,
               throttle.share(),
               connections,
@@ -281,11 +290,10 @@ final class Benchmark {
   }
 
   private RemoteFile resolveFor(Plan plan, RemoteReader reader, String url, Cancellation cut) {
-    RemoteFile remote = resolve(reader, url, cut);
-    if (!plan.http2()) {
-      reader.avoidHttp2(remote.location());
+    if (plan.http2()) {
+      reader.preferHttp2();
     }
-    return remote;
+    return resolve(reader, url, cut);
   }
 
   private static BenchmarkResult.Run run(Plan plan, long bytes, long startNanos) {

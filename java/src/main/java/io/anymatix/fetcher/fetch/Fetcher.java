@@ -1,5 +1,6 @@
 package io.anymatix.fetcher.fetch;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.config.HomeFolder;
 import io.anymatix.fetcher.content.HttpUrl;
@@ -112,7 +113,8 @@ public final class Fetcher implements AutoCloseable {
     this.options =
         new Options(
             config.maxBytesPerSecond(),
-            config.maxConnections(),
+            config.maxConnections() == null ? Config.DEFAULT_CONNECTIONS : config.maxConnections(),
+            config.maxConnections() == null,
             DEFAULT_PARALLEL_FILES,
             config.offline());
     throttle.limit(config.maxBytesPerSecond());
@@ -587,9 +589,11 @@ public final class Fetcher implements AutoCloseable {
       limit = request.maxBytesPerSecond() == 0 ? null : request.maxBytesPerSecond();
     }
     int connections = before.maxConnections();
+    boolean mayAddConnections = before.mayAddConnections();
     if (request.maxConnections() != null) {
       requireRange(request.maxConnections(), 1, MOST_CONNECTIONS, "maxConnections");
       connections = request.maxConnections();
+      mayAddConnections = false;
     }
     int files = before.maxParallelFiles();
     if (request.maxParallelFiles() != null) {
@@ -597,7 +601,7 @@ public final class Fetcher implements AutoCloseable {
       files = request.maxParallelFiles();
     }
     boolean offline = request.offline() != null ? request.offline() : before.offline();
-    options = new Options(limit, connections, files, offline);
+    options = new Options(limit, connections, mayAddConnections, files, offline);
     throttle.limit(limit);
     return options;
   }
@@ -809,10 +813,16 @@ public final class Fetcher implements AutoCloseable {
       @Nullable Integer maxParallelFiles,
       @Nullable Boolean offline) {}
 
-  /** The options in force. */
+  /**
+   * The options in force.
+   *
+   * @param mayAddConnections whether a file may have more than {@code maxConnections} where they
+   *     pay, since nobody chose that number
+   */
   public record Options(
       @Nullable Long maxBytesPerSecond,
       int maxConnections,
+      @JsonIgnore boolean mayAddConnections,
       int maxParallelFiles,
       boolean offline) {}
 

@@ -23,6 +23,7 @@ import io.anymatix.fetcher.store.ModelStore;
 import io.anymatix.fetcher.store.ModelStore.Stored;
 import io.anymatix.fetcher.store.PartFile;
 import io.anymatix.fetcher.transfer.ConnectionBudget;
+import io.anymatix.fetcher.transfer.Connections;
 import io.anymatix.fetcher.transfer.Throttle;
 import io.anymatix.fetcher.transfer.Transfer;
 import java.nio.file.Files;
@@ -472,7 +473,7 @@ final class FileFetch {
         remote,
         () -> order.links().resolveAgain(work.cancellation),
         part,
-        maxConnections(remote),
+        connectionsFor(remote),
         work.counters,
         means.throttle().share(),
         budget,
@@ -481,7 +482,7 @@ final class FileFetch {
   }
 
   private List<Transfer.Mirror> mirrors() {
-    return order.links().others(remote -> maxConnections(remote));
+    return order.links().others(remote -> connectionsFor(remote).most());
   }
 
   private ConnectionBudget.Share connections(RemoteFile remote) {
@@ -490,11 +491,17 @@ final class FileFetch {
         .join(Sources.siteOf(remote), Sources.maxConnections(remote.source()), work.counters);
   }
 
-  private int maxConnections(RemoteFile remote) {
+  /** What the call says exactly; else what pays, up to what the owner and the source allow. */
+  private Connections connectionsFor(RemoteFile remote) {
+    int ceiling = Sources.maxConnections(remote.source());
     Integer asked = order.request().connections();
-    return Math.min(
-        Sources.maxConnections(remote.source()),
-        asked != null ? asked : means.options().get().maxConnections());
+    if (asked != null) {
+      return Connections.fixed(Math.min(ceiling, asked));
+    }
+    Fetcher.Options options = means.options().get();
+    int usual = options.maxConnections();
+    return Connections.upTo(
+        usual, options.mayAddConnections() ? ceiling : Math.min(ceiling, usual));
   }
 
   private static boolean fits(Transfer.Result transferred, @Nullable Sha256 wanted) {

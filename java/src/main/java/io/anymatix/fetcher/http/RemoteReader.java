@@ -19,6 +19,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
+import javax.net.ssl.SSLException;
 import org.apache.hc.client5.http.DnsResolver;
 import org.apache.hc.client5.http.SystemDefaultDnsResolver;
 import org.apache.hc.client5.http.classic.methods.HttpUriRequestBase;
@@ -56,7 +57,11 @@ public final class RemoteReader implements AutoCloseable {
   private final NetworkPolicy policy;
   private final Proxies proxies;
   private final Clients clients;
-  private final Set<String> withoutHttp2 = ConcurrentHashMap.newKeySet();
+
+  /** Origins that refused HTTP/1.1. */
+  private final Set<String> http2Alone = ConcurrentHashMap.newKeySet();
+
+  private volatile boolean prefersHttp2;
 
   public RemoteReader(Config config) {
     this(config, Set.of());
@@ -178,9 +183,13 @@ public final class RemoteReader implements AutoCloseable {
     }
   }
 
-  /** Speaks HTTP/1.1 to this origin from now on. */
-  public void avoidHttp2(HttpUrl url) {
-    withoutHttp2.add(url.authority());
+  /**
+   * Speaks HTTP/2 from now on wherever it is offered. By default it is spoken only where HTTP/1.1
+   * is refused: one stream for each connection is all that a transfer needs, and HTTP/1.1 brings it
+   * for less.
+   */
+  public void preferHttp2() {
+    prefersHttp2 = true;
   }
 
   @Override
@@ -204,18 +213,27 @@ public final class RemoteReader implements AutoCloseable {
     HttpUrl url = request.url();
     Optional<Proxy> proxy =
         policy.isConnectedElsewhere(url) ? Optional.empty() : proxies.forUrl(url);
-    Optional<NegotiatedClient> negotiated =
-        url.isHttps() && request.json() == null && !withoutHttp2.contains(url.authority())
-            ? clients.negotiated(proxy)
-            : Optional.empty();
-    Answer answer =
-        negotiated.isPresent()
-            ? negotiate(negotiated.get(), proxy, request, hops, cancellation)
-            : exchange(clients.blocking(proxy), proxy, request, hops, cancellation);
-    if (negotiated.isPresent() && !answer.isHttp2()) {
-      avoidHttp2(url);
+    boolean mayNegotiate = url.isHttps() && request.json() == null;
+    if (mayNegotiate && (prefersHttp2 || http2Alone.contains(url.authority()))) {
+      Optional<NegotiatedClient> negotiated = clients.negotiated(proxy);
+      if (negotiated.isPresent()) {
+        return negotiate(negotiated.get(), proxy, request, hops, cancellation);
+      }
     }
-    return answer;
+    try {
+      return exchange(clients.blocking(proxy), proxy, request, hops, cancellation);
+    } catch (FetchException failure) {
+      if (mayNegotiate && refusesHttp1(failure) && http2Alone.add(url.authority())) {
+        return exchange(request, hops, cancellation);
+      }
+      throw failure;
+    }
+  }
+
+  /** The answer to an offer of HTTP/1.1 alone by a server that speaks HTTP/2 alone (RFC 7301). */
+  private static boolean refusesHttp1(FetchException failure) {
+    return failure.getCause() instanceof SSLException refusal
+        && String.valueOf(refusal.getMessage()).contains("no_application_protocol");
   }
 
   private static Answer exchange(

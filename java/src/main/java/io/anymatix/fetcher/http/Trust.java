@@ -22,6 +22,7 @@ import java.util.stream.Stream;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.net.ssl.SSLSession;
 import javax.net.ssl.SSLSocket;
@@ -57,6 +58,8 @@ final class Trust {
               "/etc/ssl/cert.pem") // Alpine, macOS
           .map(Path::of)
           .toList();
+
+  private static final String[] HTTP_1_1 = {"http/1.1"};
 
   /** A folder of certificates with more files than this is none. */
   private static final int MOST_FILES = 2000;
@@ -95,7 +98,15 @@ final class Trust {
                 new Group(() -> trustManager(systemStore())));
         context.init(null, new TrustManager[] {authorities}, null);
         strategy =
-            new DefaultClientTlsStrategy(context, HostnameVerificationPolicy.CLIENT, new Names());
+            new DefaultClientTlsStrategy(context, HostnameVerificationPolicy.CLIENT, new Names()) {
+              @Override
+              protected void initializeSocket(SSLSocket socket) {
+                // The blocking client's: said, so that who speaks HTTP/2 alone can object.
+                SSLParameters parameters = socket.getSSLParameters();
+                parameters.setApplicationProtocols(HTTP_1_1);
+                socket.setSSLParameters(parameters);
+              }
+            };
       } catch (GeneralSecurityException e) {
         throw FetchException.because(FailureKind.TLS, "This Java has no TLS: " + e.getMessage())
             .cause(e)

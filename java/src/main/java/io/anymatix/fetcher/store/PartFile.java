@@ -598,6 +598,15 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
+  /** Forces all data to the disk, and claims nothing. Any thread. */
+  public void flush() {
+    try {
+      channel.force(false);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, path);
+    }
+  }
+
   /** Forces all data to the disk, then claims {@code covered}. Any thread. */
   public void checkpoint(List<CoveredRange> covered) {
     try {

@@ -16,8 +16,12 @@ final class Checkpoints {
 
   private static final Duration INTERVAL = Duration.ofSeconds(5);
 
+  /** What may lie in the page cache alone: the less, the sooner a complete file is on the disk. */
+  private static final long FLUSH_BYTES = 64L << 20;
+
   private final Job job;
   private final SegmentTable table;
+  private long flushedBytes;
   private long dueNanos = System.nanoTime() + INTERVAL.toNanos();
   private CompletableFuture<Void> running = CompletableFuture.completedFuture(null);
 
@@ -26,15 +30,24 @@ final class Checkpoints {
     this.table = table;
   }
 
-  /** Begins one, if it is time. */
+  /** Begins one, if it is time, or at least pushes data to the disk if there is much of it. */
   void takeIfDue() {
-    long now = System.nanoTime();
-    if (!running.isDone() || now < dueNanos) {
+    if (!running.isDone()) {
       return;
     }
-    await();
-    dueNanos = now + INTERVAL.toNanos();
-    running = CompletableFuture.runAsync(() -> job.part.checkpoint(table.covered()), job.executor);
+    long now = System.nanoTime();
+    long received = job.counters.transferredBytes();
+    if (now - dueNanos >= 0) {
+      await();
+      dueNanos = now + INTERVAL.toNanos();
+      flushedBytes = received;
+      running =
+          CompletableFuture.runAsync(() -> job.part.checkpoint(table.covered()), job.executor);
+    } else if (received - flushedBytes >= FLUSH_BYTES) {
+      await();
+      flushedBytes = received;
+      running = CompletableFuture.runAsync(job.part::flush, job.executor);
+    }
   }
 
   private void await() {

@@ -2,6 +2,8 @@ package io.anymatix.fetcher.transfer;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.ToIntFunction;
 
 /**
@@ -15,7 +17,11 @@ import java.util.function.ToIntFunction;
  * joined is reached as connections end; none is cut. Methods may be called from any thread.
  */
 public final class ConnectionBudget {
+  /** Sites that are remembered; there is no end of hosts, and the process lives long. */
+  private static final int MOST_SITES = 1000;
+
   private final int mostConnections;
+  private final Map<String, Integer> born = new ConcurrentHashMap<>();
 
   /** Guarded by this, as is what the shares hold. */
   private final List<Share> shares = new ArrayList<>();
@@ -106,6 +112,18 @@ public final class ConnectionBudget {
         }
         held++;
         return true;
+      }
+    }
+
+    /** How many connections a file of this site last found to pay, if one did. */
+    int bornConnections(int otherwise) {
+      return born.getOrDefault(site, otherwise);
+    }
+
+    /** Remembers for the next file what turned out to pay. */
+    void bore(ConnectionController found) {
+      if (found.hasMeasured() && (born.size() < MOST_SITES || born.containsKey(site))) {
+        born.put(site, found.wanted());
       }
     }
 

@@ -27,8 +27,8 @@ final class Lane {
   int resolution;
   int rangesRefused;
   int rests;
-  int fruitless;
   long readyNanos = System.nanoTime();
+  private boolean latencyTaken;
 
   Lane(Replica replica) {
     this.replica = replica;
@@ -60,6 +60,7 @@ final class Lane {
             job.counters,
             job.bandwidth);
     resolution = replica.resolutions();
+    latencyTaken = false;
     job.counters.waiting(null, null);
     job.executor.execute(
         () -> {
@@ -76,12 +77,18 @@ final class Lane {
     worker = started;
   }
 
+  /** How long the running answer took to begin, once; zero if it has not, or was told already. */
+  long takeLatencyNanos() {
+    long nanos = worker == null || latencyTaken ? 0 : worker.latencyNanos();
+    latencyTaken |= nanos > 0;
+    return nanos;
+  }
+
   /** Something arrived: earlier failures no longer count. */
   void succeeded() {
     retry.succeeded();
     rangesRefused = 0;
     rests = 0;
-    fruitless = 0;
   }
 
   /** Rests for as long as the server said, or longer each time in a row. */

@@ -18,9 +18,12 @@ import org.jspecify.annotations.Nullable;
  * the page cache, while the rest still arrives. When the last byte is there, little is left to do.
  */
 final class PrefixHasher {
-  private static final int BUFFER_BYTES = 256 * 1024;
+  /** Read at a time, and copied from there in parts that stay in the processor's cache. */
+  private static final int BUFFER_BYTES = BufferPool.BUFFER_BYTES;
+
+  private static final int CHUNK_BYTES = 32 * 1024;
   private static final long SHORTEST_PAUSE_NANOS = 1_000_000;
-  private static final long LONGEST_PAUSE_NANOS = 32_000_000;
+  private static final long LONGEST_PAUSE_NANOS = 8_000_000;
 
   private final PartFile part;
   private final long lengthBytes;
@@ -69,7 +72,16 @@ final class PrefixHasher {
   }
 
   private ContentDigest.Result hash(ContentDigest digest) {
-    ByteBuffer buffer = ByteBuffer.allocate(BUFFER_BYTES);
+    ByteBuffer buffer = BufferPool.take();
+    try {
+      return hash(digest, buffer);
+    } finally {
+      BufferPool.giveBack(buffer);
+    }
+  }
+
+  private ContentDigest.Result hash(ContentDigest digest, ByteBuffer buffer) {
+    byte[] chunk = new byte[CHUNK_BYTES];
     long position = 0;
     long pauseNanos = SHORTEST_PAUSE_NANOS;
     while (position < lengthBytes) {
@@ -85,12 +97,15 @@ final class PrefixHasher {
       pauseNanos = SHORTEST_PAUSE_NANOS;
       while (position < available && !abandoned && !cancellation.isCancelled()) {
         buffer.clear().limit((int) Math.min(BUFFER_BYTES, available - position));
-        int n = part.read(buffer, position);
-        if (n < 0) {
+        if (part.read(buffer, position) < 0) {
           throw part.takenOver();
         }
-        digest.update(buffer.array(), 0, n);
-        position += n;
+        for (buffer.flip(); buffer.hasRemaining(); ) {
+          int n = Math.min(chunk.length, buffer.remaining());
+          buffer.get(chunk, 0, n);
+          digest.update(chunk, 0, n);
+          position += n;
+        }
         counters.hashed(position);
       }
     }

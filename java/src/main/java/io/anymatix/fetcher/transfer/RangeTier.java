@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.transfer;
 
-import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FailureKind;
@@ -28,18 +27,29 @@ import org.slf4j.LoggerFactory;
 final class RangeTier {
   private static final Logger log = LoggerFactory.getLogger(RangeTier.class);
 
-  /**
-   * What one worker is given at a time, in bytes: several round trips' worth, and hashable soon.
-   */
-  private static final long LARGEST_SEGMENT_BYTES = 16L << 20;
-
   static final long SMALLEST_SEGMENT_BYTES = 1L << 20;
+
+  private static final long LARGEST_SEGMENT_BYTES = 64L << 20;
+
+  /** A segment's length as long as no rate is known. */
+  private static final long FIRST_SEGMENT_BYTES = 8L << 20;
+
+  /** A segment is about this much work, so that requests are few and a hash can follow soon. */
+  private static final double SEGMENT_SECONDS = 2;
+
+  /** Waiting for its answer is to be a small part of a segment's time. */
+  private static final int SEGMENT_LATENCIES = 8;
+
+  /** How often the rate is looked at while it is found out how many connections pay. */
+  private static final Duration TRIAL_INTERVAL = Duration.ofMillis(10);
 
   /** How often idle connections look whether a slow one can be relieved. */
   private static final Duration RELIEF_INTERVAL = Duration.ofMillis(100);
 
-  /** A segment that ends within this time is not worth another request. */
-  private static final double RELIEF_PATIENCE_SECONDS = 0.3;
+  /** A segment that ends within this time, or some answers' time, is not worth another request. */
+  private static final double RELIEF_PATIENCE_SECONDS = 0.05;
+
+  private static final int RELIEF_PATIENCE_LATENCIES = 4;
 
   /** After this many bytes a cut connection is opened again without a pause. */
   private static final long WORTHWHILE_BYTES = 256 * 1024;
@@ -47,23 +57,31 @@ final class RangeTier {
   private final Job job;
   private final SegmentTable table;
   private final Checkpoints checkpoints;
-  private final int connections;
-  private final long segmentBytes;
+  private final ConnectionController controller;
+  private final boolean parallel;
   private final List<Lane> lanes = new ArrayList<>();
   private final BlockingQueue<Lane> finished = new LinkedBlockingQueue<>();
   private @Nullable Reason rangesRefused;
+  private int mostConnections;
 
-  RangeTier(Job job, SegmentTable table, Checkpoints checkpoints, int connections) {
+  /** How long answers take to begin, smoothed. */
+  private long latencyNanos;
+
+  RangeTier(Job job, SegmentTable table, Checkpoints checkpoints, Connections connections) {
     this.job = job;
     this.table = table;
     this.checkpoints = checkpoints;
-    this.connections = connections;
-    long wanted =
-        Math.min(
-            LARGEST_SEGMENT_BYTES,
-            Math.max(SMALLEST_SEGMENT_BYTES, table.lengthBytes() / (2L * connections)));
-    long piece = job.part.pieceBytes();
-    this.segmentBytes = (wanted + piece - 1) / piece * piece;
+    this.parallel = connections.most() > 1;
+    this.controller =
+        new ConnectionController(
+            job.budget.bornConnections(ConnectionController.FIRST_CONNECTIONS),
+            connections,
+            System.nanoTime());
+  }
+
+  /** Connections that were at work at a time, at most. */
+  int mostConnections() {
+    return mostConnections;
   }
 
   /**
@@ -72,8 +90,8 @@ final class RangeTier {
    * @return why no range is asked for any more; null if all is there
    */
   @Nullable Reason run() {
-    job.budget.wish(connections);
-    if (connections > 1) {
+    job.budget.wish(controller.wanted());
+    if (parallel) {
       job.part.spread(table.lengthBytes());
     }
     rangesRefused = null;
@@ -90,12 +108,15 @@ final class RangeTier {
           shareOut();
         }
         assign();
+        steer();
         checkpoints.takeIfDue();
-        Lane lane = finished.poll(RELIEF_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+        Duration pause = controller.isTrying() ? TRIAL_INTERVAL : RELIEF_INTERVAL;
+        Lane lane = finished.poll(pause.toMillis(), TimeUnit.MILLISECONDS);
         if (lane != null && lane.worker != null) {
           judge(lane, lane.worker);
         }
       }
+      job.budget.bore(controller);
       return rangesRefused;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -106,26 +127,75 @@ final class RangeTier {
     }
   }
 
+  /** Looks at the rate, and opens more connections if they pay. */
+  private void steer() {
+    for (Lane lane : lanes) {
+      long nanos = lane.takeLatencyNanos();
+      if (nanos > 0) {
+        latencyNanos = latencyNanos == 0 ? nanos : (3 * latencyNanos + nanos) / 4;
+      }
+    }
+    int before = controller.wanted();
+    long received = job.counters.transferredBytes();
+    controller.sample(System.nanoTime(), received, working(), latencyNanos);
+    if (controller.wanted() != before) {
+      log.debug("{}: {} connections", job.fileName(), controller.wanted());
+      job.budget.wish(controller.wanted());
+      shareOut();
+      assign();
+    }
+  }
+
+  /**
+   * Length of the next segment: some seconds' work, less towards the end, so that all connections
+   * end together. Powers of two keep segments on the journal's grid.
+   */
+  private long segmentBytes() {
+    double rate = controller.connectionRate();
+    double latencySeconds = latencyNanos / 1e9;
+    double work =
+        rate == 0
+            ? FIRST_SEGMENT_BYTES
+            : rate * Math.max(SEGMENT_SECONDS, SEGMENT_LATENCIES * latencySeconds);
+    double fairRest = table.unassignedBytes() / (2.0 * controller.wanted());
+    double bytes = Math.max(Math.min(work, fairRest), rate * SEGMENT_LATENCIES * latencySeconds);
+    long bounded = (long) Math.min(LARGEST_SEGMENT_BYTES, Math.max(SMALLEST_SEGMENT_BYTES, bytes));
+    return Math.max(job.part.pieceBytes(), Long.highestOneBit(bounded));
+  }
+
+  private double reliefPatienceSeconds() {
+    return Math.max(RELIEF_PATIENCE_SECONDS, RELIEF_PATIENCE_LATENCIES * latencyNanos / 1e9);
+  }
+
   private void assign() {
     long now = System.nanoTime();
+    int working = working();
     lanes.removeIf(lane -> lane.worker == null && !lane.changeSides());
     for (Lane lane : lanes) {
       if (lane.worker != null || lane.readyNanos > now) {
         continue;
       }
+      if (working >= controller.wanted()) {
+        return;
+      }
       if (!job.budget.tryTake()) {
         return; // other files have the rest; asked again at the next look
       }
-      SegmentTable.Segment segment = table.take(segmentBytes, now);
+      SegmentTable.Segment segment = table.take(segmentBytes(), now);
       if (segment == null) {
-        segment = table.relieve(RELIEF_PATIENCE_SECONDS, now);
+        segment = table.relieve(reliefPatienceSeconds(), now);
       }
       if (segment == null) {
         job.budget.giveBack();
         return;
       }
       lane.start(segment, job, finished);
+      mostConnections = Math.max(mostConnections, ++working);
     }
+  }
+
+  private int working() {
+    return (int) lanes.stream().filter(lane -> lane.worker != null).count();
   }
 
   private void judge(Lane lane, SegmentWorker worker) {
@@ -222,12 +292,6 @@ final class RangeTier {
     if (failure.kind() == FailureKind.NETWORK && receivedBytes >= WORTHWHILE_BYTES) {
       return;
     }
-    // A single reset may befall anyone; twice in a row without a byte is a reason to descend.
-    boolean isBroken = failure.retryable() && failure.status() == null;
-    HttpUrl location = lane.replica.remote().location();
-    if (isBroken && receivedBytes == 0 && ++lane.fruitless > 1 && location.isHttps()) {
-      job.reader.avoidHttp2(location);
-    }
     Duration pause = lane.retry.pauseAfter(failure);
     if (pause != null) {
       waitFor(lane, pause, failure);
@@ -241,6 +305,7 @@ final class RangeTier {
   /** Above the server's limit a connection rests, so that the others go on; alone, all wait. */
   private void judgeOverload(Lane lane, FetchException failure, boolean othersWork) {
     if (othersWork) {
+      controller.refused(working(), System.nanoTime());
       lane.rest(failure);
       return;
     }
@@ -280,7 +345,8 @@ final class RangeTier {
    */
   private void shareOut() {
     List<Replica> live = job.replicas.live();
-    int fair = (connections + live.size() - 1) / live.size();
+    int wanted = controller.wanted();
+    int fair = (wanted + live.size() - 1) / live.size();
     Map<Replica, Integer> dealt = new HashMap<>();
     for (Lane lane : lanes) {
       dealt.merge(lane.next, 1, Integer::sum);
@@ -289,8 +355,8 @@ final class RangeTier {
       }
     }
     for (Replica replica : live) {
-      int wanted = Math.min(fair, replica.maxConnections());
-      for (int has = dealt.getOrDefault(replica, 0); has < wanted; has++) {
+      int most = Math.min(fair, replica.maxConnections());
+      for (int has = dealt.getOrDefault(replica, 0); has < most; has++) {
         Lane spare = spare(dealt, fair);
         if (spare != null) {
           dealt.merge(spare.next, -1, Integer::sum);
@@ -298,7 +364,7 @@ final class RangeTier {
           if (spare.worker != null) {
             spare.worker.abort();
           }
-        } else if (lanes.size() < connections) {
+        } else if (lanes.size() < wanted) {
           lanes.add(new Lane(replica));
         }
       }

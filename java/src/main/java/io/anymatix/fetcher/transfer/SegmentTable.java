@@ -224,6 +224,11 @@ final class SegmentTable {
     return missingBytes() == 0;
   }
 
+  /** Bytes that nobody has been given yet. */
+  synchronized long unassignedBytes() {
+    return gaps.entrySet().stream().mapToLong(gap -> gap.getValue() - gap.getKey()).sum();
+  }
+
   /** Bytes that are still to come. */
   synchronized long missingBytes() {
     return lengthBytes - covered().stream().mapToLong(r -> r.end() - r.first()).sum();

@@ -22,8 +22,11 @@ import org.jspecify.annotations.Nullable;
  * bytes go straight to their offset. Runs on a thread of its own and never touches the table.
  */
 final class SegmentWorker {
-  /** Bytes gathered before a write: fewer, larger writes cost less. */
-  private static final int BUFFER_BYTES = 256 * 1024;
+  /** What is read at a time, at most; it is to stay in the processor's cache until it is copied. */
+  private static final int CHUNK_BYTES = 128 * 1024;
+
+  /** A read that brings less than this found the connection empty. */
+  private static final int FLOWING_BYTES = 16 * 1024;
 
   private final RemoteReader reader;
   private final RemoteFile remote;
@@ -34,6 +37,7 @@ final class SegmentWorker {
   private final Throttle.Share bandwidth;
   private final Cancellation cancellation = new Cancellation();
   private volatile boolean http2;
+  private volatile long latencyNanos;
 
   /** Why an answer to a range request is of no use. */
   static final class UnusableAnswer extends RuntimeException {
@@ -95,6 +99,11 @@ final class SegmentWorker {
     return http2;
   }
 
+  /** How long the answer took to begin; zero as long as it has not. */
+  long latencyNanos() {
+    return latencyNanos;
+  }
+
   /** Ends the exchange at once. Any thread. */
   void abort() {
     cancellation.cancel();
@@ -118,7 +127,9 @@ final class SegmentWorker {
     }
     ByteRange wanted = new ByteRange(segment.position(), end - 1);
     counters.connections.incrementAndGet();
+    long askedNanos = System.nanoTime();
     try (Answer answer = reader.open(request(wanted), cancellation)) {
+      latencyNanos = System.nanoTime() - askedNanos;
       http2 = answer.isHttp2();
       long last = checked(answer, wanted);
       receive(answer, last);
@@ -232,32 +243,33 @@ final class SegmentWorker {
   private void receive(Answer answer, long lastByte) {
     ContentKey key = remote.delivery().key();
     ContentKey.Decryptor decryptor = key == null ? null : key.decryptorAt(segment.position());
-    byte[] buffer = new byte[BUFFER_BYTES];
-    int filled = 0;
+    byte[] chunk = new byte[CHUNK_BYTES];
+    ByteBuffer gathered = BufferPool.take();
     try {
       while (true) {
-        long missing = Math.min(segment.end(), lastByte + 1) - segment.position() - filled;
+        long missing =
+            Math.min(segment.end(), lastByte + 1) - segment.position() - gathered.position();
         if (missing <= 0) {
           break;
         }
-        int room = (int) Math.min(BUFFER_BYTES - filled, missing);
-        int at = filled;
-        int n = bandwidth.read(room, cancellation, most -> answer.read(buffer, at, most));
+        int room = (int) Math.min(Math.min(chunk.length, gathered.remaining()), missing);
+        int n = bandwidth.read(room, cancellation, most -> answer.read(chunk, 0, most));
         if (n < 0) {
           throw endedEarly();
         }
         if (decryptor != null) {
-          decryptor.decrypt(buffer, filled, n);
+          decryptor.decrypt(chunk, 0, n);
         }
-        filled += n;
+        gathered.put(chunk, 0, n);
         counters.transferredBytes.add(n);
-        if (filled == BUFFER_BYTES || !answer.hasMore()) {
-          write(buffer, filled);
-          filled = 0;
+        // What comes in drops is written at once; what flows is gathered.
+        if (!gathered.hasRemaining() || (n < FLOWING_BYTES && !answer.hasMore())) {
+          write(gathered);
         }
       }
     } finally {
-      write(buffer, filled);
+      write(gathered);
+      BufferPool.giveBack(gathered);
     }
     if (segment.position() > lastByte) {
       drain(answer);
@@ -273,13 +285,15 @@ final class SegmentWorker {
     }
   }
 
-  private void write(byte[] buffer, int length) {
+  private void write(ByteBuffer gathered) {
+    gathered.flip();
     // What lies behind the end is somebody else's by now, and perhaps hashed already.
-    int wanted = (int) Math.min(length, segment.remainingBytes());
+    int wanted = (int) Math.min(gathered.remaining(), segment.remainingBytes());
     if (wanted > 0) {
-      part.write(ByteBuffer.wrap(buffer, 0, wanted), segment.position());
+      part.write(gathered.limit(wanted), segment.position());
       segment.advance(wanted);
     }
+    gathered.clear();
   }
 
   private FetchException endedEarly() {

@@ -48,7 +48,7 @@ public final class Transfer {
 
   private final Job job;
   private final Replica source;
-  private final int maxConnections;
+  private final Connections connections;
   private boolean droppedFoundBytes;
   private boolean startedOver;
   private boolean keepsChanging;
@@ -119,7 +119,7 @@ public final class Transfer {
    *
    * @param remote the file as resolved
    * @param resolveAgain resolves the same file anew, for when its address has expired
-   * @param maxConnections connections at most
+   * @param connections how many there may be
    * @param bandwidth this file's part of the limit
    * @param budget this file's part of all connections
    * @param executor runs workers; must never queue
@@ -129,19 +129,19 @@ public final class Transfer {
       RemoteFile remote,
       Supplier<RemoteFile> resolveAgain,
       PartFile part,
-      int maxConnections,
+      Connections connections,
       Counters counters,
       Throttle.Share bandwidth,
       ConnectionBudget.Share budget,
       Cancellation cancellation,
       Executor executor) {
-    this.maxConnections = maxConnections;
+    this.connections = connections;
     this.source =
         new Replica(
             remote.location().host(),
             remote,
             () -> RetryPolicy.run(resolveAgain, cancellation, counters::waiting),
-            maxConnections);
+            connections.most());
     this.job = new Job(reader, part, counters, bandwidth, budget, cancellation, executor, source);
   }
 
@@ -198,11 +198,6 @@ public final class Transfer {
   /** A file of known length: its bytes come in any order, from several answers. */
   private Result inSegments(long length) {
     List<CoveredRange> trusted = trusted(length);
-    int connections =
-        length < Config.PARALLEL_MINIMUM_BYTES
-            ? 1
-            : (int)
-                Math.min(maxConnections, Math.max(1, length / RangeTier.SMALLEST_SEGMENT_BYTES));
     SegmentTable table = new SegmentTable(length, trusted);
     job.part.requireSpace(table.missingBytes());
     job.part.begin(length, job.replicas.lead().identity(), trusted);
@@ -218,7 +213,7 @@ public final class Transfer {
             job.executor);
     try {
       job.replicas.ask();
-      int used = fill(table, connections);
+      int used = fill(table);
       return result(length, hasher.await(), used);
     } catch (FetchException failure) {
       throw job.replicas.told(failure);
@@ -232,9 +227,9 @@ public final class Transfer {
    *
    * @return connections that were used
    */
-  private int fill(SegmentTable table, int connections) {
+  private int fill(SegmentTable table) {
     Checkpoints checkpoints = new Checkpoints(job, table);
-    RangeTier ranges = new RangeTier(job, table, checkpoints, connections);
+    RangeTier ranges = new RangeTier(job, table, checkpoints, connectionsFor(table.lengthBytes()));
     StreamTier stream = new StreamTier(job, table, checkpoints);
     try {
       int used = 0;
@@ -242,8 +237,8 @@ public final class Transfer {
       boolean inRanges = job.remote().rangesProven();
       while (!table.isComplete()) {
         if (inRanges) {
-          used = Math.max(used, connections);
           rangesRefused = ranges.run();
+          used = Math.max(used, ranges.mostConnections());
         } else {
           used = Math.max(used, 1);
           stream.run(rangesRefused);
@@ -255,6 +250,14 @@ public final class Transfer {
       job.counters.waiting(null, null);
       checkpoints.leaveInOrder();
     }
+  }
+
+  /** Not more than there are segments; a small file is not worth a second one. */
+  private Connections connectionsFor(long length) {
+    boolean isSmall = length < Config.PARALLEL_MINIMUM_BYTES;
+    return isSmall
+        ? Connections.fixed(1)
+        : connections.atMost(Math.toIntExact(length / RangeTier.SMALLEST_SEGMENT_BYTES));
   }
 
   /** What proves the whole beside its hash: the key of the link that was asked for. */

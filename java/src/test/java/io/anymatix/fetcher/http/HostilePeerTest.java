@@ -129,7 +129,7 @@ class HostilePeerTest {
         assertTrue(
             String.valueOf(failure.getMessage()).contains("does not speak TLS"),
             failure.getMessage());
-        reader.avoidHttp2(HttpUrl.parse(url));
+        reader.preferHttp2();
       }
     }
   }
@@ -152,7 +152,7 @@ class HostilePeerTest {
       String url = "https://127.0.0.1:" + listener.getLocalPort() + "/m.bin";
       for (int client = 0; client < 2; client++) {
         assertEquals(FailureKind.NETWORK, failure(reader, url).kind());
-        reader.avoidHttp2(HttpUrl.parse(url));
+        reader.preferHttp2();
       }
     }
   }
@@ -194,8 +194,8 @@ class HostilePeerTest {
     HttpUrl url = HttpUrl.parse((way.equals("http") ? "http" : "https") + "://127.0.0.1:" + port);
     Cancellation cancellation = new Cancellation();
     try (RemoteReader reader = reader(Duration.ofSeconds(30))) {
-      if (way.endsWith("1.1")) {
-        reader.avoidHttp2(url);
+      if (!way.endsWith("1.1")) {
+        reader.preferHttp2();
       }
       CountDownLatch begun = new CountDownLatch(1);
       CompletableFuture<Answer> answer =

@@ -205,7 +205,7 @@ class NetworkPolicyTest {
         assertEquals(FailureKind.POLICY, failure.kind(), failure.getMessage());
         assertTrue(
             String.valueOf(failure.getMessage()).contains("127.0.0.1"), failure.getMessage());
-        reader.avoidHttp2(HttpUrl.parse(url));
+        reader.preferHttp2();
       }
       assertEquals(0, server.connectionsAccepted());
     }

@@ -44,9 +44,9 @@ class TrustTest {
                     .connectTo(List.of(":443:127.0.0.1:" + server.port()))
                     .build())) {
       RemoteRequest request = RemoteRequest.get(HttpUrl.parse("https://" + host + "/m.bin"));
-      FetchException negotiated = failure(reader, request);
-      reader.avoidHttp2(request.url());
       FetchException blocking = failure(reader, request);
+      reader.preferHttp2();
+      FetchException negotiated = failure(reader, request);
       assertEquals(negotiated.getMessage(), blocking.getMessage());
       assertEquals(FailureKind.TLS, negotiated.kind());
       assertEquals(FailureKind.TLS, blocking.kind());

@@ -22,7 +22,10 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
-/** A real fetcher on one folder, and one download of it. */
+/**
+ * A real fetcher on one folder, and one download of it: over as many connections as a file usually
+ * has at most, all at once, unless a test says otherwise.
+ */
 public final class Bench implements AutoCloseable {
   private final Path folder;
   private final Fetcher fetcher;
@@ -87,7 +90,7 @@ public final class Bench implements AutoCloseable {
       Download download) {
     return fetcher.fetch(
         new FetchRequest(
-            url, null, folder.toString(), null, sha256, null, mirrors, null, connections),
+            url, null, folder.toString(), null, sha256, null, mirrors, null, usual(connections)),
         download);
   }
 
@@ -98,7 +101,11 @@ public final class Bench implements AutoCloseable {
 
   private FetchRequest request(String url, @Nullable String sha256, @Nullable Integer connections) {
     return new FetchRequest(
-        url, null, folder.toString(), null, sha256, null, null, null, connections);
+        url, null, folder.toString(), null, sha256, null, null, null, usual(connections));
+  }
+
+  private static int usual(@Nullable Integer connections) {
+    return connections == null ? Config.DEFAULT_CONNECTIONS : connections;
   }
 
   public FetchException failure(String url) {

@@ -1,0 +1,241 @@
+package io.anymatix.fetcher.transfer;
+
+/**
+ * How many connections pay for one file: begins with few, and adds some while each new one still
+ * raises the total rate by a good part of its share.
+ *
+ * <p>One trial at a time: the total rate is measured over a window, the number of connections
+ * changed, and the rate measured again. If more do not pay, fewer are tried, which are kept if they
+ * bring as much: they cost both sides less. Then there is a pause, which grows, since conditions
+ * may change; a rate that falls for good ends it. A refusal lowers the number at once, and caps it
+ * for a while. Pure bookkeeping on numbers that it is told: no clock, no I/O. Not thread-safe.
+ */
+final class ConnectionController {
+  /** What a file begins with on a host that nothing is known of. */
+  static final int FIRST_CONNECTIONS = 4;
+
+  /** An added connection has to bring this part of what the others bring each. */
+  private static final double WORTHWHILE_SHARE = 0.4;
+
+  /** Fewer connections are kept if they bring this part of what the more had brought. */
+  private static final double AS_GOOD = 0.95;
+
+  /** A rate below this part of the measured one has fallen. */
+  private static final double FALLEN = 0.6;
+
+  /** With two, one that freezes does not hold up the file. */
+  private static final int FEWEST_CONNECTIONS = 2;
+
+  private static final long SHORTEST_WINDOW_NANOS = 30_000_000;
+  private static final long SHORTEST_SETTLING_NANOS = 10_000_000;
+  private static final long LONGEST_LATENCY_NANOS = 1_000_000_000;
+  private static final long FIRST_PAUSE_NANOS = 2_000_000_000;
+  private static final long LONGEST_PAUSE_NANOS = 60_000_000_000L;
+
+  /** How long a host is believed that it takes no more connections. */
+  private static final long REFUSAL_NANOS = 60_000_000_000L;
+
+  private final Connections connections;
+  private int wanted;
+
+  /** What the wanted number is compared with; zero if nothing was measured yet. */
+  private int baseConnections;
+
+  private double baseRate;
+
+  /** When the last change was made; the rate counts once it has settled. */
+  private long changedNanos;
+
+  /** A window in which the rate is measured; zero if none is open. */
+  private long windowStartNanos;
+
+  private long windowStartBytes;
+  private long windowNanos;
+  private long latencyNanos;
+
+  private long nextTrialNanos;
+  private long pauseNanos = FIRST_PAUSE_NANOS;
+  private int fallenWindows;
+  private int cap;
+  private long capUntilNanos;
+  private boolean refused;
+
+  /**
+   * Begins.
+   *
+   * @param first connections to begin with
+   * @param connections how many there may be
+   */
+  ConnectionController(int first, Connections connections, long nowNanos) {
+    this.connections = connections;
+    this.cap = connections.most();
+    this.wanted = connections.areFixed() ? cap : Math.max(1, Math.min(first, cap));
+    this.changedNanos = nowNanos;
+  }
+
+  /** How many connections there should be now. */
+  int wanted() {
+    return wanted;
+  }
+
+  /** Whether the host has refused a connection. */
+  boolean wasRefused() {
+    return refused;
+  }
+
+  /** Whether it is still being found out how many pay, so that samples should come often. */
+  boolean isTrying() {
+    return baseConnections == 0 || wanted != baseConnections;
+  }
+
+  /** Whether it is known what the wanted number brings. */
+  boolean hasMeasured() {
+    return baseConnections > 0;
+  }
+
+  /** Bytes a second that one connection brings, as last measured; zero if nothing was yet. */
+  double connectionRate() {
+    return baseConnections == 0 ? 0 : baseRate / baseConnections;
+  }
+
+  /**
+   * Takes note of what has arrived so far.
+   *
+   * @param receivedBytes in all, over every connection
+   * @param working connections at work, waiting for an answer included
+   * @param latencyNanos how long an answer's first byte takes
+   */
+  void sample(long nowNanos, long receivedBytes, int working, long latencyNanos) {
+    this.latencyNanos = Math.min(latencyNanos, LONGEST_LATENCY_NANOS);
+    if (refused && cap < connections.usual() && nowNanos - capUntilNanos >= 0) {
+      cap++;
+      capUntilNanos = nowNanos + REFUSAL_NANOS;
+    }
+    if (working != wanted) {
+      // What is measured now would be the rate of fewer, or of more that have not ended yet.
+      windowStartNanos = 0;
+      changedNanos = nowNanos;
+      return;
+    }
+    if (windowStartNanos == 0) {
+      if (nowNanos - changedNanos >= SHORTEST_SETTLING_NANOS + this.latencyNanos) {
+        windowStartNanos = nowNanos;
+        windowStartBytes = receivedBytes;
+        windowNanos = SHORTEST_WINDOW_NANOS + 2 * this.latencyNanos;
+      }
+      return;
+    }
+    long nanos = nowNanos - windowStartNanos;
+    // Silence says nothing of the number: whoever is silent for long is replaced elsewhere.
+    if (nanos < windowNanos || receivedBytes == windowStartBytes) {
+      return;
+    }
+    double rate = (receivedBytes - windowStartBytes) * 1e9 / nanos;
+    windowStartNanos = nowNanos;
+    windowStartBytes = receivedBytes;
+    judge(rate, nowNanos);
+  }
+
+  private void judge(double rate, long nowNanos) {
+    if (baseConnections == 0 || wanted == baseConnections) {
+      hold(rate, nowNanos);
+    } else if (wanted > baseConnections) {
+      judgeMore(rate, nowNanos);
+    } else {
+      judgeFewer(rate, nowNanos);
+    }
+  }
+
+  private void hold(double rate, long nowNanos) {
+    boolean isFirst = baseConnections == 0;
+    boolean hasFallen = !isFirst && rate < FALLEN * baseRate;
+    fallenWindows = hasFallen ? fallenWindows + 1 : 0;
+    baseConnections = wanted;
+    if (hasFallen && fallenWindows < 3) {
+      return;
+    }
+    baseRate = isFirst || hasFallen ? rate : 0.8 * baseRate + 0.2 * rate;
+    if (connections.areFixed()) {
+      return;
+    }
+    if (hasFallen || isFirst || nowNanos - nextTrialNanos >= 0) {
+      fallenWindows = 0;
+      tryMore(nowNanos);
+    }
+  }
+
+  private void tryMore(long nowNanos) {
+    int more = Math.min(cap, wanted + Math.max(1, Math.min(wanted, 8)));
+    if (more > wanted) {
+      change(more, nowNanos);
+    } else {
+      rest(nowNanos);
+    }
+  }
+
+  private void tryFewer(long nowNanos) {
+    int fewer = (baseConnections + 1) / 2;
+    if (fewer >= FEWEST_CONNECTIONS && fewer < baseConnections) {
+      change(fewer, nowNanos);
+    } else {
+      change(baseConnections, nowNanos);
+      rest(nowNanos);
+    }
+  }
+
+  private void judgeMore(double rate, long nowNanos) {
+    double share = baseRate / baseConnections;
+    double gain = (rate - baseRate) / (wanted - baseConnections);
+    if (gain >= WORTHWHILE_SHARE * share) {
+      settle(rate);
+      pauseNanos = FIRST_PAUSE_NANOS;
+      tryMore(nowNanos);
+    } else {
+      tryFewer(nowNanos);
+    }
+  }
+
+  private void judgeFewer(double rate, long nowNanos) {
+    if (rate >= AS_GOOD * baseRate) {
+      settle(rate);
+      tryFewer(nowNanos);
+    } else {
+      change(baseConnections, nowNanos);
+      rest(nowNanos);
+    }
+  }
+
+  private void rest(long nowNanos) {
+    nextTrialNanos = nowNanos + pauseNanos;
+    pauseNanos = Math.min(LONGEST_PAUSE_NANOS, 2 * pauseNanos);
+  }
+
+  private void settle(double rate) {
+    baseConnections = wanted;
+    baseRate = rate;
+  }
+
+  private void change(int connections, long nowNanos) {
+    wanted = connections;
+    changedNanos = nowNanos;
+    windowStartNanos = 0;
+  }
+
+  /**
+   * The host refused a connection: it takes no more than those that it bears at this moment.
+   *
+   * @param working those that it bears
+   */
+  void refused(int working, long nowNanos) {
+    if (connections.areFixed()) {
+      return;
+    }
+    refused = true;
+    cap = Math.max(1, Math.min(cap, working));
+    capUntilNanos = nowNanos + REFUSAL_NANOS;
+    if (wanted > cap) {
+      baseConnections = 0;
+      change(cap, nowNanos);
+    }
+  }
+}
