@@ -37,6 +37,7 @@ final class MegaSource implements Source {
       Set.of("mega.nz", "www.mega.nz", "mega.co.nz", "www.mega.co.nz", "mega.io", "www.mega.io");
   private static final HttpUrl API = HttpUrl.parse("https://g.api.mega.co.nz/cs");
   private static final int LONGEST_API_ANSWER_BYTES = 64 * 1024;
+  private static final int PAYMENT_REQUIRED = 402;
 
   private static final String HANDLE = "([A-Za-z0-9_-]{8})";
   private static final String KEY = "([A-Za-z0-9_-]{43})(?![A-Za-z0-9_-]).*";
@@ -138,7 +139,7 @@ final class MegaSource implements Source {
     // The handle is of letters that need no escaping in JSON.
     String question = "[{\"a\":\"g\",\"g\":1,\"ssl\":2,\"p\":\"" + link.handle() + "\"}]";
     HttpUrl url = API.withTarget(API.target() + "?id=" + sequence.getAndIncrement());
-    try (Answer answer = reader.openSuccessful(RemoteRequest.post(url, question), cancellation)) {
+    try (Answer answer = answered(url, question, link, cancellation)) {
       JsonNode told = SiteJson.MAPPER.readTree(answer.text(LONGEST_API_ANSWER_BYTES));
       JsonNode file = told.isArray() ? told.path(0) : told;
       JsonNode error = file.isObject() ? file.path("e") : file;
@@ -152,6 +153,48 @@ final class MegaSource implements Source {
     } catch (JsonProcessingException e) {
       throw noSense(link);
     }
+  }
+
+  /** The API's answer, if need be after the work that it demands for it. */
+  private Answer answered(HttpUrl url, String question, Link link, Cancellation cancellation) {
+    Answer answer = reader.open(RemoteRequest.post(url, question), cancellation);
+    if (answer.status() / 100 == 2) {
+      return answer;
+    }
+    String demand;
+    try (answer) {
+      demand = answer.field(MegaWork.FIELD);
+      if (answer.status() != PAYMENT_REQUIRED || demand == null) {
+        throw RemoteReader.failureOf(answer);
+      }
+    }
+    String work =
+        MegaWork.of(demand)
+            .flatMap(wanted -> wanted.done(cancellation))
+            .orElseThrow(() -> tooMuchWork(link));
+    Answer paid =
+        reader.open(
+            new RemoteRequest(url, Map.of(MegaWork.FIELD, work), null, null, question, null),
+            cancellation);
+    if (paid.status() / 100 == 2) {
+      return paid;
+    }
+    try (paid) {
+      throw paid.status() == PAYMENT_REQUIRED ? tooMuchWork(link) : RemoteReader.failureOf(paid);
+    }
+  }
+
+  private static FetchException tooMuchWork(Link link) {
+    return FetchException.because(
+            FailureKind.RATE_LIMITED,
+            "Mega demands more work of this machine than is reasonable before it gives away the file "
+                + link.handle()
+                + ".")
+        .notRetryable()
+        .hint("Wait an hour, then run again: Mega demands this of addresses that ask it a lot.")
+        .status(PAYMENT_REQUIRED)
+        .url(link.redacted())
+        .build();
   }
 
   private static FetchException noSense(Link link) {

@@ -7,16 +7,26 @@ import static com.github.tomakehurst.wiremock.client.WireMock.okJson;
 import static com.github.tomakehurst.wiremock.client.WireMock.post;
 import static com.github.tomakehurst.wiremock.client.WireMock.urlPathEqualTo;
 import static com.github.tomakehurst.wiremock.client.WireMock.urlPathMatching;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.github.tomakehurst.wiremock.client.ResponseDefinitionBuilder;
+import com.github.tomakehurst.wiremock.verification.LoggedRequest;
 import io.anymatix.fetcher.failure.FailureKind;
+import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.testing.ByteRangeServer.Resource;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.MegaFile;
 import io.anymatix.fetcher.testing.Reply;
+import java.math.BigInteger;
+import java.nio.ByteBuffer;
+import java.util.Base64;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
 
 /** A Mega link: the API is asked by POST, and the storage takes ranges in the path. */
 class MegaSourceTest extends SourceContract {
@@ -25,6 +35,9 @@ class MegaSourceTest extends SourceContract {
 
   /** A storage host that does as the API does: answers once, with what a test gives it. */
   private static final String ODD_STORAGE = "gfs2.userstorage.mega.co.nz";
+
+  /** What work is demanded for: 48 bytes. */
+  private static final String TOKEN = "Anymatix".repeat(8);
 
   private MegaFile file = MegaFile.first();
 
@@ -98,6 +111,56 @@ class MegaSourceTest extends SourceContract {
     }
   }
 
+  /** An answer that demands work of this easiness. */
+  private static ResponseDefinitionBuilder demand(int easiness) {
+    String challenge = "1:" + easiness + ":1763700000:" + TOKEN;
+    return aResponse().withStatus(402).withHeader("X-Hashcash", challenge);
+  }
+
+  /** Mega's rule, word for word: the whole input in one piece. */
+  private static boolean isPaid(String stamp, long threshold) {
+    String[] parts = stamp.split(":", -1);
+    byte[] token = Base64.getUrlDecoder().decode(TOKEN);
+    ByteBuffer input = ByteBuffer.allocate(4 + 262_144 * token.length);
+    input.put(Base64.getUrlDecoder().decode(parts[2]));
+    for (int i = 0; i < 262_144; i++) {
+      input.put(token);
+    }
+    BigInteger hash = new BigInteger(Content.of(input.array()).sha256(), 16);
+    return parts[0].equals("1")
+        && parts[1].equals(TOKEN)
+        && hash.shiftRight(256 - 32).longValueExact() <= threshold;
+  }
+
+  @Test
+  void workThatTheApiDemandsIsDoneForTheSameQuestion() {
+    Offer offer = Offer.of(Content.safetensors(34, 70_000));
+    offer(offer);
+    String address = offer.links().sign("https://" + STORAGE + "/dl/a");
+    sites.answer(
+        post(urlPathEqualTo("/cs")),
+        request ->
+            request.getHeader("X-Hashcash") == null
+                ? demand(0b11_001111)
+                : okJson(described(address)));
+    assertEquals(fileName(), resolve(link(), null, Map.of()).fileName());
+    List<LoggedRequest> asked = sites.siteRequests();
+    assertEquals(2, asked.size());
+    assertEquals(asked.get(0).getUrl(), asked.get(1).getUrl(), "the number of the question");
+    assertEquals(asked.get(0).getBodyAsString(), asked.get(1).getBodyAsString());
+    String stamp = asked.get(1).getHeader("X-Hashcash");
+    assertTrue(isPaid(stamp, 31L << 24), stamp);
+  }
+
+  @Test
+  void workThatIsNotAcceptedIsNotDoneAgain() {
+    answerLink(demand(0b11_111111));
+    FetchException failure = resolveFailure(link());
+    assertEquals(FailureKind.RATE_LIMITED, failure.kind());
+    assertFalse(failure.retryable());
+    assertEquals(2, sites.siteRequests().size());
+  }
+
   @Override
   Stream<Refusal> refusals() {
     return Stream.concat(
@@ -114,6 +177,15 @@ class MegaSourceTest extends SourceContract {
             refusal("-18", okJson("[-18]"), FailureKind.SERVER, "try again later"),
             refusal("-99", okJson("[-99]"), FailureKind.SERVER, "try again later"),
             refusal("509", aResponse().withStatus(509), FailureKind.QUOTA, "Wait some hours"),
+            new Refusal(
+                "402, too much", demand(0), FailureKind.RATE_LIMITED, false, "Wait an hour"),
+            new Refusal(
+                "402, unknown work",
+                aResponse().withStatus(402).withHeader("X-Hashcash", "2:255:1763700000:" + TOKEN),
+                FailureKind.RATE_LIMITED,
+                false,
+                "Wait an hour"),
+            refusal("402", aResponse().withStatus(402), FailureKind.SERVER, "try again later"),
             refusal("nothing", okJson("[]"), FailureKind.SERVER, "try again later"),
             refusal("no address", okJson("[{}]"), FailureKind.SERVER, "try again later"),
             refusal("no JSON", okJson("busy"), FailureKind.SERVER, "try again later"),
