@@ -1,6 +1,8 @@
 package io.anymatix.fetcher.testing;
 
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
@@ -11,11 +13,18 @@ public final class Gate {
   private static final Duration PATIENCE = Duration.ofSeconds(30);
 
   private final CountDownLatch opened = new CountDownLatch(1);
+  private final List<Runnable> atOpening = new ArrayList<>();
   private int arrivals;
 
   /** Lets everyone pass who waits or will come. */
   public void open() {
-    opened.countDown();
+    List<Runnable> due;
+    synchronized (this) {
+      opened.countDown();
+      due = List.copyOf(atOpening);
+      atOpening.clear();
+    }
+    due.forEach(Runnable::run);
   }
 
   /** How many answers have come to this gate so far. */
@@ -42,6 +51,23 @@ public final class Gate {
   synchronized void arrive() {
     arrivals++;
     notifyAll();
+  }
+
+  /** Whether who comes may pass. */
+  boolean isOpen() {
+    return opened.getCount() == 0;
+  }
+
+  /** Arrives without waiting; the action runs once the gate is open. */
+  void arrive(Runnable atOpen) {
+    synchronized (this) {
+      arrive();
+      if (!isOpen()) {
+        atOpening.add(atOpen);
+        return;
+      }
+    }
+    atOpen.run();
   }
 
   /** Waits a while; true as soon as the gate is open. */

@@ -5,11 +5,14 @@ import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
@@ -55,9 +58,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * An HTTP/2 server over TLS on the loopback address that serves byte ranges of one content at every
  * path, with the faults of {@link Fault} as far as they have a meaning here: a reset ends the
- * stream with RST_STREAM and leaves the connection alone; what waits, limits rates, or speaks of
- * the framing and the end of HTTP/1.1 connections is refused. Every request is recorded; its
- * connection is numbered in the order in which connections brought their first request.
+ * stream with RST_STREAM and leaves the connection alone, a close ends the connection with all its
+ * streams; what waits before the head, limits rates, or speaks of the framing of HTTP/1.1 is
+ * refused. Every request is recorded; its connection is numbered in the order in which connections
+ * brought their first request.
  *
  * <p>All methods are safe from any thread. {@link #close} ends the reactor's threads.
  */
@@ -283,7 +287,7 @@ public final class Http2RangeServer implements AutoCloseable {
   }
 
   private Request arrived(HttpRequest message, HttpContext context) throws IOException {
-    SocketAddress address = HttpCoreContext.cast(context).getEndpointDetails().getRemoteAddress();
+    SocketAddress address = addressOf(context);
     List<Map.Entry<String, String>> headers = new ArrayList<>();
     if (message.getAuthority() != null) {
       headers.add(Map.entry("Host", message.getAuthority().toString()));
@@ -316,6 +320,16 @@ public final class Http2RangeServer implements AutoCloseable {
       }
       lock.notifyAll();
       return request;
+    }
+  }
+
+  private static SocketAddress addressOf(HttpContext context) {
+    return HttpCoreContext.cast(context).getEndpointDetails().getRemoteAddress();
+  }
+
+  private HttpConnection connectionOf(HttpContext context) {
+    synchronized (lock) {
+      return Objects.requireNonNull(peers.get(addressOf(context))).connection;
     }
   }
 
@@ -387,7 +401,7 @@ public final class Http2RangeServer implements AutoCloseable {
       @Nullable Flight flight = null;
       try {
         Request request = arrived(message.getHead(), context);
-        flight = new Flight(request);
+        flight = new Flight(request, connectionOf(context));
         Answer answer = plan(request);
         HttpResponse response = new BasicHttpResponse(answer.status());
         for (Reply.Field field : answer.fields()) {
@@ -414,10 +428,12 @@ public final class Http2RangeServer implements AutoCloseable {
   /** A stream from its request to the end of its response. */
   private final class Flight {
     private final Request request;
+    private final HttpConnection connection;
     private boolean over;
 
-    private Flight(Request request) {
+    private Flight(Request request, HttpConnection connection) {
       this.request = request;
+      this.connection = connection;
     }
 
     private void sent(Answer answer, int count, long inAll) {
@@ -447,7 +463,8 @@ public final class Http2RangeServer implements AutoCloseable {
     private final Flight flight;
     private final Content content;
     private final long end;
-    private final boolean resets;
+    private final Deque<Answer.Positioned> events;
+    private @Nullable Gate frozenAt;
     private final ByteBuffer buffer = ByteBuffer.allocate(BUFFER_BYTES).limit(0);
     private long buffered;
     private long sent;
@@ -457,12 +474,8 @@ public final class Http2RangeServer implements AutoCloseable {
       this.answer = answer;
       this.flight = flight;
       this.content = answer.body();
-      List<Answer.Positioned> events = answer.eventsUpTo(content.lengthBytes());
-      this.resets = !events.isEmpty();
-      this.end = resets ? events.get(0).bodyBytes() : content.lengthBytes();
-      if (resets && events.get(0).event() != Answer.Cut.RESET) {
-        throw new IllegalStateException("only resets have a meaning in HTTP/2 here");
-      }
+      this.end = content.lengthBytes();
+      this.events = new ArrayDeque<>(answer.eventsUpTo(end));
     }
 
     @Override
@@ -474,9 +487,22 @@ public final class Http2RangeServer implements AutoCloseable {
         channel.requestOutput();
         return;
       }
-      while (sent < end) {
+      if (frozenAt != null && !frozenAt.isOpen()) {
+        return; // the peer's windows have grown; it does not matter
+      }
+      while (true) {
+        long next = events.isEmpty() ? end : events.getFirst().bodyBytes();
+        if (sent == next) {
+          if (events.isEmpty()) {
+            break;
+          }
+          if (!befall(events.removeFirst().event(), channel)) {
+            return;
+          }
+          continue;
+        }
         if (!buffer.hasRemaining()) {
-          int count = (int) Math.min(BUFFER_BYTES, end - buffered);
+          int count = (int) Math.min(BUFFER_BYTES, next - buffered);
           content.read(buffered, buffer.array(), 0, count);
           buffer.position(0).limit(count);
           buffered += count;
@@ -491,10 +517,22 @@ public final class Http2RangeServer implements AutoCloseable {
         flight.sent(answer, count, sent);
       }
       flight.end();
-      if (resets) {
-        throw Body.<RuntimeException>unchecked(new ProtocolException("a scripted reset"));
-      }
       channel.endStream();
+    }
+
+    /** Lets something happen in the middle; returns whether the body goes on at once. */
+    private boolean befall(Answer.BodyEvent event, DataStreamChannel channel) throws IOException {
+      if (event instanceof Answer.Freeze freeze) {
+        frozenAt = freeze.gate();
+        freeze.gate().arrive(channel::requestOutput);
+        return freeze.gate().isOpen();
+      }
+      flight.end();
+      if (event == Answer.Cut.CLOSE) {
+        flight.connection.close(CloseMode.IMMEDIATE);
+        return false;
+      }
+      throw Body.<RuntimeException>unchecked(new ProtocolException("a scripted reset"));
     }
 
     /**

@@ -152,6 +152,30 @@ class Http2RangeServerTest {
   }
 
   @Test
+  void aFrozenStreamIsSilentAfterExactlySoManyBytesUntilTheGateOpens() throws Exception {
+    Gate gate = new Gate();
+    server.when(Request.nth(1), Fault.freezesAfter(100_000, gate));
+    try (RawHttp2Client client = new RawHttp2Client(certificates, server.port())) {
+      client.get(1, "/m");
+      client.get(3, "/m");
+      client.readUntil(() -> client.ended(3) && client.body(1).length >= 100_000);
+      assertArrayEquals(content.bytes(0, 100_000), client.body(1));
+      gate.open();
+      client.readUntil(() -> client.ended(1));
+      assertArrayEquals(content.bytes(), client.body(1));
+    }
+  }
+
+  @Test
+  void aCloseEndsTheConnectionWithAllItsStreams() throws Exception {
+    server.when(Request.nth(1), Fault.closesAfter(0));
+    try (RawHttp2Client client = new RawHttp2Client(certificates, server.port())) {
+      client.get(1, "/m");
+      assertThrows(IOException.class, () -> client.readUntil(() -> client.ended(1)));
+    }
+  }
+
+  @Test
   void goAwayComesAfterSoManyRequestsWhichAreStillAnswered() throws Exception {
     server.goAwayAfterRequests(2);
     try (RawHttp2Client client = new RawHttp2Client(certificates, server.port())) {

@@ -2,6 +2,7 @@ package io.anymatix.fetcher.transfer;
 
 import static io.anymatix.fetcher.testing.Content.MIB;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.anymatix.fetcher.failure.CancelledException;
@@ -13,6 +14,7 @@ import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Fault;
+import io.anymatix.fetcher.testing.Gate;
 import io.anymatix.fetcher.testing.Http2RangeServer;
 import io.anymatix.fetcher.testing.Request;
 import io.anymatix.fetcher.testing.TestCertificates;
@@ -21,11 +23,14 @@ import java.time.Duration;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Transfers over TLS: HTTP/2 where it is offered, HTTP/1.1 where it is not. */
 @Timeout(60)
@@ -79,7 +84,88 @@ class Http2TransferTest {
       FetchResult result = bench.fetch(server.url("/m.bin"));
       Bench.assertHolds(CONTENT, result);
       assertTrue(result.retries() >= 10, "seed " + seed + ": " + result.retries() + " retries");
+      assertLittleTwice(result);
     }
+  }
+
+  @Test
+  void connectionsThatBreakInTheMiddleAreReplaced() throws Exception {
+    for (int i = 2; i < 25; i += 3) {
+      server.when(Request.nth(i), Fault.closesAfter(300_000L * i % 900_000));
+    }
+    try (Bench bench = bench()) {
+      FetchResult result = bench.fetch(server.url("/m.bin"));
+      Bench.assertHolds(CONTENT, result);
+      assertTrue(result.retries() >= 5, result.retries() + " retries");
+      assertLittleTwice(result);
+    }
+  }
+
+  @Test
+  void oneFrozenStreamOfEightIsRelieved() throws Exception {
+    Gate never = new Gate();
+    server.when(Request.nth(5), Fault.freezesAfter(100_000, never));
+    try (Bench bench = bench()) {
+      long startedNanos = System.nanoTime();
+      FetchResult result = bench.fetch(server.url("/m.bin"), 8, new Download());
+      double seconds = (System.nanoTime() - startedNanos) / 1e9;
+      Bench.assertHolds(CONTENT, result);
+      assertEquals(Strategy.PARALLEL_H2, result.strategy());
+      assertEquals(1, never.arrivals(), "frozen streams");
+      assertTrue(seconds < 8, seconds + " s although only one stream was frozen");
+    }
+  }
+
+  @Test
+  void streamsThatAllFreezeAreReplacedAfterTheStallTimeout() throws Exception {
+    Gate never = new Gate();
+    server.when(r -> r.number() > 1 && r.number() <= 9, Fault.freezesAfter(100_000, never));
+    try (Bench bench = bench(Duration.ofSeconds(1))) {
+      FetchResult result = bench.fetch(server.url("/m.bin"), 8, new Download());
+      Bench.assertHolds(CONTENT, result);
+      assertEquals(8, never.arrivals(), "frozen streams");
+      assertTrue(result.retries() >= 8, result.retries() + " retries");
+      assertLittleTwice(result);
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("waysToRefuseRanges")
+  void aServerThatNoLongerHonoursRangesIsReadInOneStreamThatKeepsWhatIsThere(Fault refusal)
+      throws Exception {
+    server.when(r -> r.number() > 2 && r.header("Range") != null, refusal);
+    try (Bench bench = bench()) {
+      FetchResult result = bench.fetch(server.url("/m.bin"), 1, new Download());
+      Bench.assertHolds(CONTENT, result);
+      assertFalse(result.startedOver());
+      // What came in the one range that was honoured is read over, and no byte a third time.
+      assertTrue(result.bytesTransferred() <= 2 * CONTENT.lengthBytes(), result.toString());
+    }
+  }
+
+  static Stream<Fault> waysToRefuseRanges() {
+    return Stream.of(
+        Fault.ignoresRanges(),
+        Fault.omitsContentRange(),
+        Fault.unsatisfiable(CONTENT.lengthBytes()),
+        Fault.sendsInsteadOfAsked(span -> span.shifted(span.first() == 0 ? 1 : -1)));
+  }
+
+  @Test
+  void aServerWithoutRangesIsReadInOneStream() throws Exception {
+    server.with(Fault.ignoresRanges());
+    try (Bench bench = bench()) {
+      FetchResult result = bench.fetch(server.url("/m.bin"));
+      Bench.assertHolds(CONTENT, result);
+      assertEquals(Strategy.SINGLE, result.strategy());
+      assertEquals(CONTENT.lengthBytes(), result.bytesTransferred());
+    }
+  }
+
+  private static void assertLittleTwice(FetchResult result) {
+    assertTrue(
+        result.bytesTransferred() < CONTENT.lengthBytes() + 8 * MIB,
+        result.bytesTransferred() + " bytes for one file");
   }
 
   @Test
