@@ -219,6 +219,7 @@ final class FileFetch {
       return Optional.empty();
     }
     work.phase = Phase.ADOPTING;
+    order.place().requireUnmoved();
     return store.adopt(
         origin, wanted, lengthBytes, order.place(), order.elsewhere(), work.cancellation, hashed());
   }
@@ -315,6 +316,7 @@ final class FileFetch {
       }
       Transfer.Result transferred = transferProven(remote, part, name, budget).transferred();
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
+      order.place().requireUnmoved();
       store.publishPlain(part);
       return plainResult(file, outcome, transferred);
     }
@@ -413,6 +415,7 @@ final class FileFetch {
       Proven proven = transferProven(remote, part, name, budget);
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
       Transfer.Result transferred = proven.transferred();
+      order.place().requireUnmoved();
       Stored stored =
           store.publish(
               part,

@@ -111,8 +111,30 @@ public record ModelFolders(
    * @param target the folder that is written to
    * @param searched all folders that are looked through, the target first
    * @param loaderFolders the folders that a loader's name may be relative to, the likeliest first
+   * @param realTarget where the target is, or will be made, once links are resolved
    */
-  public record Place(Path target, List<Path> searched, List<Path> loaderFolders) {
+  public record Place(Path target, List<Path> searched, List<Path> loaderFolders, Path realTarget) {
+    public Place(Path target, List<Path> searched, List<Path> loaderFolders) {
+      this(target, searched, loaderFolders, realPath(target));
+    }
+
+    /**
+     * Confines once more, right before something gets its name there: a folder may have been
+     * replaced by a link since it was judged.
+     *
+     * @throws FetchException {@code policy} if the target is somewhere else now
+     */
+    public void requireUnmoved() {
+      Path now = realPath(target);
+      if (!now.equals(realTarget)) {
+        throw FetchException.because(
+                FailureKind.POLICY,
+                "The folder " + target + " leads to " + now + " now; nothing was put there.")
+            .hint("Run again if it was moved on purpose.")
+            .build();
+      }
+    }
+
     /** The place of a file whose path is settled. */
     public static Place of(Path file) {
       List<Path> folder = List.of(file.resolveSibling(""));
