@@ -25,9 +25,14 @@ import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -39,11 +44,12 @@ import org.junit.jupiter.api.io.TempDir;
 /**
  * A distinct secret in every place where one can enter, every source with a failure at every step,
  * servers that repeat what they are sent, the log at its most talkative: and then no secret in
- * anything that the process has said or written.
+ * anything that the process has said or written. Each must have been where it belongs, and nowhere
+ * else: a canary that never flew proves nothing.
  *
  * <p>All hosts are one server, reached under their real names.
  */
-@Timeout(value = 240, unit = TimeUnit.SECONDS)
+@Timeout(value = 400, unit = TimeUnit.SECONDS)
 class CanaryIT {
   private static final Map<String, String> SECRETS = new LinkedHashMap<>();
 
@@ -81,7 +87,11 @@ class CanaryIT {
                 + secret("civitaiUrl"));
     LINKS.put(
         "drive",
-        step -> "https://drive.google.com/uc?id=" + step + "&access_token=" + secret("driveUrl"));
+        step ->
+            "https://drive.google.com/uc?id=file-that-"
+                + step
+                + "&access_token="
+                + secret("driveUrl"));
     SECRETS.put("mega", MEGA.linkKey());
     LINKS.put("mega", step -> "https://mega.nz/file/" + handle(step) + "#" + secret("mega"));
     LINKS.put("mega, old form", step -> "https://mega.nz/#!" + handle(step) + "!" + secret("mega"));
@@ -110,8 +120,8 @@ class CanaryIT {
           "status500",
           "resets");
 
-  private static final TestCertificates CERTIFICATES =
-      TestCertificates.forHosts(
+  private static final List<String> HOSTS =
+      List.of(
           "models.example.org",
           "storage.example.org",
           "huggingface.co",
@@ -121,11 +131,37 @@ class CanaryIT {
           "drive.usercontent.google.com",
           "mega.nz",
           "g.api.mega.co.nz");
+  private static final TestCertificates CERTIFICATES =
+      TestCertificates.forHosts(HOSTS.toArray(String[]::new));
+
+  /** Links that lead nowhere. */
+  private static final List<String> UNUSABLE_LINKS =
+      List.of(
+          "https://me:" + secret("userinfo") + "@models.example.org/m",
+          "ftp://me:" + secret("ftpUserinfo") + "@models.example.org/m",
+          "https://models.example.org:99999/m?token=" + secret("badUrl"),
+          "nonsense?token=" + secret("nonsense"));
+
+  /** Steps that nothing is waited for at. */
+  private static final List<String> QUICK_STEPS =
+      List.of("arrives", "loops", "userinfo", "malformed", "status401", "status404");
+
+  private static final Set<String> HUB = Set.of("huggingface.co");
+  private static final Set<String> CIVITAI = Set.of("civitai.com");
+  private static final Set<String> DIRECT = Set.of("models.example.org");
+  private static final Set<String> OF_CALLERS =
+      Set.of("models.example.org", "huggingface.co", "civitai.com", "civitai.red");
+  private static final Set<String> STORAGE = Set.of("storage.example.org");
+  private static final Set<String> NOWHERE = Set.of();
 
   /** If fewer come, the steps behind a site's answer were not met at all. */
   private static final int LEAST_ARRIVED = 10;
 
+  /** Likewise where each link meets one step that lets it arrive. */
+  private static final int LEAST_OF_A_STEP = 7;
+
   private static final Duration END_LIMIT = Duration.ofSeconds(10);
+  private static final Duration COMMAND_LIMIT = Duration.ofSeconds(100);
 
   @SuppressWarnings("NullAway.Init") // set before each test
   @TempDir
@@ -137,6 +173,9 @@ class CanaryIT {
   @SuppressWarnings("NullAway.Init") // set before each test
   private Path models;
 
+  /** Who is to see a secret. */
+  private final Map<String, Set<String>> hostsBySecret = new TreeMap<>();
+
   @BeforeEach
   void start() throws IOException {
     models = Files.createDirectories(scratch.resolve("models"));
@@ -145,7 +184,9 @@ class CanaryIT {
       LINKS.values().stream()
           .map(link -> pathOf(link.apply(step)))
           .distinct()
+          .filter(path -> !path.equals("/uc"))
           .forEach(path -> server.answer(path, CanaryIT::answerOfSite));
+      server.answer("/api/v1/model-versions/" + number(step), CanaryIT::answerAboutVersion);
       befall(step, server.serve("storage.example.org", "/" + step + "/m.safetensors", MODEL));
       befall(
           step,
@@ -154,7 +195,9 @@ class CanaryIT {
               .rangesInPath());
     }
     server.answer("/cs", CanaryIT::answerOfMega);
+    server.answer("/uc", CanaryIT::answerOfDrive);
     server.answer("/download", CanaryIT::answerOfSite); // Drive's second host
+    server.answer("/api/models/owner/model/tree/main", CanaryIT::listing);
   }
 
   private static void befall(String step, ByteRangeServer.Resource stored) {
@@ -194,8 +237,11 @@ class CanaryIT {
       askForAllThatIsKnown(sidecar);
       assertSecretFree(sidecar);
     }
-    assertServerSaw("HF_TOKEN", "CIVITAI_API_TOKEN", "setCivitai", "setHuggingface", "url");
-    assertServerSaw("authToken", "authOdd", "signature", "civitaiUrl");
+    expect(HUB, "HF_TOKEN", "setHuggingface");
+    expect(CIVITAI, "CIVITAI_API_TOKEN", "setCivitai");
+    expect(NOWHERE, "CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVIT_TOKEN"); // another one goes first
+    expect(OF_CALLERS, "authToken", "authOdd");
+    assertEachSecretWasWhereItBelongs();
   }
 
   @Test
@@ -223,7 +269,72 @@ class CanaryIT {
       askForAllThatIsKnown(sidecar);
       assertSecretFree(sidecar);
     }
-    assertServerSaw("initCivitai", "initHuggingface");
+    expect(HUB, "huggingfaceFile", "initHuggingface");
+    expect(CIVITAI, "civitaiFile", "initCivitai");
+    expect(OF_CALLERS, "authToken", "authOdd");
+    assertEachSecretWasWhereItBelongs();
+  }
+
+  @Test
+  void noSecretOfACommandIsSeenAgain() throws Exception {
+    List<String> every = new ArrayList<>(List.of("https://huggingface.co/owner/model/tree/main"));
+    List<String> quick = new ArrayList<>(UNUSABLE_LINKS);
+    for (UnaryOperator<String> link : LINKS.values()) {
+      STEPS.forEach(step -> every.add(link.apply(step)));
+      QUICK_STEPS.forEach(step -> quick.add(link.apply(step)));
+    }
+    String direct = LINKS.get("direct").apply("arrives");
+    run("pull", list("unusable", quick));
+    String usable = list("usable", quick.subList(UNUSABLE_LINKS.size(), quick.size()));
+    assertTrue(run("pull", list("every", every), "--parallel", "16", "--json") >= LEAST_ARRIVED);
+    assertTrue(run("pull", usable) >= LEAST_OF_A_STEP);
+    run("pull", usable, "--as-named"); // refused: it would be one file for several links
+    assertTrue(run("fetch", words(quick, "--json", "--type", "vae")) >= LEAST_OF_A_STEP);
+    run("fetch", words(UNUSABLE_LINKS, "--dir", models + "/more"));
+    run("probe", quick.toArray(String[]::new));
+    run("benchmark", direct, "--seconds", "0.2");
+    run("list", "--json");
+    run("verify");
+    run("delete", direct, "--type", "loras");
+    run("fetch", direct, "--no-such-flag=" + LINKS.get("mega").apply("arrives"));
+    run(direct); // there is no such command
+    expect(HUB, "HF_TOKEN");
+    expect(CIVITAI, "CIVITAI_API_TOKEN");
+    assertEachSecretWasWhereItBelongs();
+  }
+
+  /** Runs a command to its end; returns how many files it says have arrived. */
+  private long run(String subcommand, String... arguments) throws Exception {
+    SidecarProcess.Launch launch =
+        SidecarProcess.launch(scratch.resolve("home"))
+            .environment("SSL_CERT_FILE", CERTIFICATES.caFile().toString())
+            .environment("HF_TOKEN", secret("HF_TOKEN"))
+            .environment("CIVITAI_API_TOKEN", secret("CIVITAI_API_TOKEN"))
+            .environment("ANYMATIX_MODELS_DIR", models.toString())
+            .environment("ANYMATIX_CONNECT_TO", ":443:127.0.0.1:" + server.port())
+            .environment("ANYMATIX_LOG_LEVEL", "trace")
+            .subcommand(subcommand)
+            .arguments(arguments);
+    try (SidecarProcess command = launch.start()) {
+      int exitCode = command.awaitExit(COMMAND_LIMIT);
+      assertTrue(exitCode != 1, () -> subcommand + " met a defect: " + command.stderr());
+      assertNoSecretIn(saidAndWritten(command));
+      return Pattern.compile("_[0-9a-f]{64}\\.safetensors(?=[\"\\s])")
+          .matcher(command.stdout())
+          .results()
+          .map(MatchResult::group)
+          .distinct()
+          .count();
+    }
+  }
+
+  private String list(String name, List<String> links) throws IOException {
+    List<String> lines = links.stream().map(link -> link + " loras").toList();
+    return Files.write(scratch.resolve(name), lines).toString();
+  }
+
+  private static String[] words(List<String> first, String... more) {
+    return Stream.concat(first.stream(), Stream.of(more)).toArray(String[]::new);
   }
 
   @Test
@@ -231,10 +342,7 @@ class CanaryIT {
     String right = basic("me:" + secret("proxy"));
     try (ForwardProxy proxy = ForwardProxy.start().wants(right);
         ForwardProxy other = ForwardProxy.start().wants(basic("nobody:nothing"))) {
-      LINKS.values().stream()
-          .map(link -> link.apply("arrives").split("/", -1)[2])
-          .forEach(host -> proxy.knows(host, server.port()));
-      proxy.knows("storage.example.org", server.port());
+      HOSTS.forEach(host -> proxy.knows(host, server.port()));
       for (ForwardProxy each : List.of(proxy, other)) {
         try (SidecarProcess sidecar =
             launch()
@@ -250,7 +358,10 @@ class CanaryIT {
         assertTrue(each.heads().toString().contains(right), "the proxy never saw the password");
       }
     }
-    assertServerSaw("HF_TOKEN");
+    expect(HUB, "HF_TOKEN");
+    expect(NOWHERE, "proxy"); // at the sites
+    expect(OF_CALLERS, "authToken", "authOdd");
+    assertEachSecretWasWhereItBelongs();
     assertFalse(
         server.requests().stream().anyMatch(r -> r.headers().toString().contains(right)),
         "the proxy's password went on to the server");
@@ -299,12 +410,7 @@ class CanaryIT {
       answers.add(sidecar.call("benchmark", params));
       answers.add(sidecar.call("delete", params));
     }
-    for (String url :
-        List.of(
-            "https://me:" + secret("userinfo") + "@models.example.org/m",
-            "ftp://me:" + secret("ftpUserinfo") + "@models.example.org/m",
-            "https://models.example.org:99999/m?token=" + secret("badUrl"),
-            "nonsense?token=" + secret("nonsense"))) {
+    for (String url : UNUSABLE_LINKS) {
       answers.add(sidecar.call("fetch", Map.of("url", url, "type", "lora")));
     }
     for (CompletableFuture<JsonNode> answer : answers) {
@@ -350,11 +456,40 @@ class CanaryIT {
                       + secret("policy")
                       + "&X-Amz-Signature="
                       + secret("signature"))
-              .header("Set-Cookie", "session=" + secret("cookie") + "; Secure; HttpOnly");
+              .header("Set-Cookie", "session=" + cookieOf(request) + "; Secure; HttpOnly");
     };
   }
 
-  /** An answer that repeats, wherever there is room, what came with the request. */
+  /** Drive's first host, which gives a cookie that its second one wants to see. */
+  private static @Nullable Reply answerOfDrive(Request request) {
+    String next = "https://drive.usercontent.google.com/download" + queryOf(request);
+    return request.target().contains("status")
+        ? answerOfSite(request)
+        : Reply.redirect(303, next)
+            .header("Set-Cookie", "pass=" + secret("pass") + "; Domain=google.com; Secure");
+  }
+
+  /** What CivitAI tells of a version, for once with all that it has heard. */
+  private static Reply answerAboutVersion(Request request) {
+    String heard = (request.target() + " " + request.headers()).replaceAll("[\"\\\\]", "'");
+    return Reply.status(200)
+        .body(
+            "application/json",
+            "{\"id\": %s, \"name\": \"%s\", \"baseModel\": \"SDXL\", \"trainedWords\": [\"%s\"],"
+                    .formatted(request.path().replaceAll(".*/", ""), heard, heard)
+                + " \"files\": [{\"id\": 1, \"name\": \"a.safetensors\", \"sizeKB\": %s, \"hashes\": \"%s\"}]}"
+                    .formatted(MODEL.lengthBytes() / 1024.0, heard));
+  }
+
+  /** What is in a folder of the hub's. */
+  private static Reply listing(Request request) {
+    return Reply.status(200)
+        .body(
+            "application/json",
+            "[{\"type\": \"file\", \"path\": \"arrives.safetensors\", \"size\": %d}]"
+                .formatted(MODEL.lengthBytes()));
+  }
+
   /** Mega's interface: its storage's addresses open a file for whoever has them. */
   private static Reply answerOfMega(Request request) {
     String asked = new String(request.body(), StandardCharsets.UTF_8);
@@ -384,6 +519,7 @@ class CanaryIT {
     return "/dl/" + secret("megaAddress");
   }
 
+  /** An answer that repeats, wherever there is room, what came with the request. */
   private static Reply repeating(int status, Request request) {
     String heard = request.target() + " " + request.headers();
     String quoted = heard.replace("\\", "").replace("\"", "'");
@@ -394,7 +530,7 @@ class CanaryIT {
         .header("X-Error-Message", heard.replaceAll("[=&]", " "))
         .header("ETag", "\"" + quoted + "\"")
         .header("Content-Disposition", "attachment; filename=\"" + quoted + "\"")
-        .header("Set-Cookie", "session=" + secret("cookie"))
+        .header("Set-Cookie", "session=" + cookieOf(request))
         .body(
             "application/json",
             "{\"error\": \""
@@ -413,8 +549,14 @@ class CanaryIT {
     sidecar.closeStdin();
     assertEquals(0, sidecar.awaitExit(END_LIMIT));
     assertEquals(List.of(), sidecar.strayOutput());
-    places.put("standard output", sidecar.stdout());
-    places.put("standard error", sidecar.stderr());
+    places.putAll(saidAndWritten(sidecar));
+    assertNoSecretIn(places, more);
+  }
+
+  private Map<String, String> saidAndWritten(SidecarProcess process) throws IOException {
+    Map<String, String> places = new LinkedHashMap<>();
+    places.put("standard output", process.stdout());
+    places.put("standard error", process.stderr());
     for (Path root : List.of(models, scratch.resolve("home/state"))) {
       if (Files.isDirectory(root)) {
         try (Stream<Path> files = Files.walk(root)) {
@@ -427,6 +569,10 @@ class CanaryIT {
         }
       }
     }
+    return places;
+  }
+
+  private static void assertNoSecretIn(Map<String, String> places, String... more) {
     List<String> secrets = new ArrayList<>(SECRETS.values());
     secrets.addAll(List.of(more));
     places.forEach(
@@ -445,15 +591,38 @@ class CanaryIT {
                 }));
   }
 
-  /** A canary that never flew proves nothing. */
-  private void assertServerSaw(String... names) {
-    List<String> heard =
-        server.requests().stream().map(r -> r.target() + " " + r.headers()).toList();
+  /** These hosts have to see the secrets, each of them, and no other host may. */
+  private void expect(Set<String> hosts, String... names) {
     for (String name : names) {
-      assertTrue(
-          heard.stream().anyMatch(request -> request.contains(secret(name))),
-          name + " never reached the server it was meant for");
+      assertTrue(SECRETS.containsKey(name), name + " never entered");
+      hostsBySecret.put(name, hosts);
     }
+  }
+
+  /** A canary that never flew proves nothing, and one that flew elsewhere is lost. */
+  private void assertEachSecretWasWhereItBelongs() {
+    expect(DIRECT, "url");
+    expect(HUB, "huggingfaceUrl");
+    expect(Set.of("civitai.red"), "civitaiUrl");
+    expect(STORAGE, "signature", "credential", "securityToken", "policy", "megaAddress");
+    // Only Drive's visits take cookies, and each comes back to where it was set for.
+    expect(Set.of("drive.usercontent.google.com"), "pass");
+    expect(Set.of("drive.google.com"), "drive.google.com");
+    expect(STORAGE, "storage.example.org");
+    expect(NOWHERE, "models.example.org", "huggingface.co", "civitai.com", "civitai.red");
+    expect(NOWHERE, "mega", "megaOther", "driveUrl");
+    expect(NOWHERE, "userinfo", "ftpUserinfo", "badUrl", "nonsense");
+    expect(NOWHERE, "inner", "location", "malformed");
+    Map<String, Set<String>> seen = new TreeMap<>();
+    for (String name : hostsBySecret.keySet()) {
+      seen.put(
+          name,
+          server.requests().stream()
+              .filter(r -> (r.target() + " " + r.headers()).contains(secret(name)))
+              .map(Request::host)
+              .collect(Collectors.toSet()));
+    }
+    assertEquals(hostsBySecret, seen);
   }
 
   /** The secret of a place: its own, and like nothing else. */
@@ -462,12 +631,21 @@ class CanaryIT {
         place, p -> p + "Canary" + Sha256.ofUtf8("canary " + p).hex().substring(0, 16));
   }
 
+  /** What a host gives for a cookie. */
+  private static String cookieOf(Request request) {
+    return secret(request.host());
+  }
+
   private static String handle(String step) {
     return "mega%04d".formatted(STEPS.indexOf(step));
   }
 
   private static String number(String step) {
     return Integer.toString(70_000 + STEPS.indexOf(step));
+  }
+
+  private static String queryOf(Request request) {
+    return request.target().substring(request.path().length());
   }
 
   private static String pathOf(String url) {

@@ -1,5 +1,6 @@
 package io.anymatix.fetcher.cli;
 
+import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
@@ -18,6 +19,7 @@ import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The command line: its sub-commands, its exit codes, and how it tells what went wrong. */
 @Command(
@@ -82,6 +84,7 @@ public final class Cli implements Runnable {
         .setOut(out)
         .setErr(err)
         .setExecutionExceptionHandler((error, command, parsed) -> tell(error, err))
+        .setParameterExceptionHandler((mistake, arguments) -> tellMistake(mistake, err))
         .execute(args);
   }
 
@@ -123,6 +126,17 @@ public final class Cli implements Runnable {
     throw new ParameterException(spec.commandLine(), "Which command?");
   }
 
+  /** What is wrong with the words of the command line, which may hold secrets. */
+  private static int tellMistake(ParameterException mistake, PrintWriter err) {
+    CommandLine command = mistake.getCommandLine();
+    String message = Redactor.text(String.valueOf(mistake.getMessage()));
+    err.println(command.getColorScheme().errorText(message));
+    if (!UnmatchedArgumentException.printSuggestions(mistake, err)) {
+      command.usage(err);
+    }
+    return EXIT_USAGE;
+  }
+
   /** One sentence for what went wrong, one for what to do, and the exit code of its kind. */
   static int tell(Exception error, PrintWriter err) {
     if (error instanceof FetchException failure) {
@@ -137,7 +151,7 @@ public final class Cli implements Runnable {
     if (error instanceof CancelledException) {
       return EXIT_INTERRUPTED;
     }
-    err.println("error: this is a defect of the program: " + error);
+    err.println("error: this is a defect of the program: " + Redactor.text(error.toString()));
     return EXIT_DEFECT;
   }
 

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.ModelMetadata;
+import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FailureKind;
@@ -212,6 +213,9 @@ final class CivitaiLookups {
         throw CivitaiFailures.of(answer, !question.credentials().isEmpty());
       }
       String text = answer.text(MOST_BODY_BYTES);
+      for (String field : question.credentials().values()) {
+        text = Redactor.data(text, field.substring(field.indexOf(' ') + 1));
+      }
       ObjectNode object =
           object(text)
               .orElseThrow(
@@ -219,7 +223,7 @@ final class CivitaiLookups {
                       FetchException.because(
                               FailureKind.SERVER,
                               answer.url().host()
-                                  + " answered with something that is no SiteJson.MAPPER.")
+                                  + " answered with something that is no JSON object.")
                           .status(answer.status())
                           .url(answer.url().redacted())
                           .build());

@@ -208,9 +208,7 @@ final class HubListing {
     } catch (JsonProcessingException e) {
       throw FetchException.because(
               FailureKind.SERVER,
-              "What the hub sent about the files of "
-                  + place.repository()
-                  + " is no SiteJson.MAPPER.")
+              "What the hub sent about the files of " + place.repository() + " is no JSON.")
           .cause(e)
           .build();
     }

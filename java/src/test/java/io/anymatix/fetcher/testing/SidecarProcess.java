@@ -91,6 +91,7 @@ public final class SidecarProcess implements AutoCloseable {
     private final List<String> jvmFlags = new ArrayList<>();
     private final Map<String, String> environment = new HashMap<>();
     private final List<String> arguments = new ArrayList<>();
+    private String subcommand = "serve";
     private Path jar = Path.of("target", "anymatix-fetcher.jar");
     private @Nullable List<String> command;
 
@@ -112,7 +113,16 @@ public final class SidecarProcess implements AutoCloseable {
       return this;
     }
 
-    /** Adds arguments behind {@code serve}. */
+    /**
+     * Runs another sub-command than {@code serve}; what it prints is {@link #stdout} and {@link
+     * #stderr}.
+     */
+    public Launch subcommand(String name) {
+      subcommand = name;
+      return this;
+    }
+
+    /** Adds arguments behind the sub-command. */
     public Launch arguments(String... more) {
       arguments.addAll(List.of(more));
       return this;
@@ -155,7 +165,7 @@ public final class SidecarProcess implements AutoCloseable {
       words.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
       words.add("-Duser.home=" + home);
       words.addAll(jvmFlags);
-      words.addAll(List.of("-jar", jar.toAbsolutePath().toString(), "serve"));
+      words.addAll(List.of("-jar", jar.toAbsolutePath().toString(), subcommand));
       words.addAll(arguments);
       return words;
     }
