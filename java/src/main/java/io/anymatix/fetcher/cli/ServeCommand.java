@@ -1,6 +1,7 @@
 package io.anymatix.fetcher.cli;
 
 import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.rpc.FetcherMethods;
 import io.anymatix.fetcher.rpc.RpcMethods;
@@ -49,7 +50,7 @@ final class ServeCommand implements Callable<Integer> {
     try {
       return serve(new OwnerOptions().toConfig(System.getenv(), false), stdin, stdout);
     } catch (IllegalArgumentException e) {
-      err.println(e.getMessage());
+      err.println(Redactor.text(String.valueOf(e.getMessage())));
       return Cli.EXIT_USAGE;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
