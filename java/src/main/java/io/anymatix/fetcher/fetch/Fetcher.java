@@ -107,7 +107,7 @@ public final class Fetcher implements AutoCloseable {
     this.reader = newReader();
     this.history = new History(config.home());
     this.credentials = new Credentials(environment, hub);
-    this.virtualTypes = new VirtualTypes(environment);
+    this.virtualTypes = new VirtualTypes(environment, hub);
     this.sources = sources(reader);
     this.folders = new ModelFolders(config.modelsDir(), config.folders(), List.of());
     this.options =
@@ -201,7 +201,7 @@ public final class Fetcher implements AutoCloseable {
 
   private FetchResult fetch(FetchRequest request, Download download, boolean inLine) {
     requireUrl(request.url());
-    Optional<VirtualTypes.Pack> pack = VirtualTypes.pack(request, folders);
+    Optional<VirtualTypes.Pack> pack = virtualTypes.pack(request, folders);
     return pack.isPresent()
         ? fetchPack(pack.get(), request, download, inLine)
         : fetchFile(order(request, false), download, inLine);
@@ -359,13 +359,13 @@ public final class Fetcher implements AutoCloseable {
    */
   public @Nullable String fingerprint(FetchRequest request) {
     ModelStore.Key key = ModelStore.Key.of(requireUrl(request.url()), request.auth());
-    boolean isPack = VirtualTypes.pack(request, folders).isPresent();
+    boolean isPack = virtualTypes.pack(request, folders).isPresent();
     Sha256 hash = isPack ? Sha256.ofUtf8(key.base()) : key.urlHash();
     return isPresent(request, folders) ? hash.hex() : null;
   }
 
   private boolean isPresent(FetchRequest request, ModelFolders known) {
-    Optional<VirtualTypes.Pack> pack = VirtualTypes.pack(request, known);
+    Optional<VirtualTypes.Pack> pack = virtualTypes.pack(request, known);
     if (pack.isPresent()) {
       return pack.get().files().stream()
           .allMatch(file -> isPresent(file, known) && pack.get().isNamed(file));
@@ -383,7 +383,8 @@ public final class Fetcher implements AutoCloseable {
 
   /** Where a request's file, or each of its files, goes. */
   private ModelFolders.Place place(FetchRequest request, ModelFolders known) {
-    return VirtualTypes.pack(request, known)
+    return virtualTypes
+        .pack(request, known)
         .map(VirtualTypes.Pack::folder)
         .map(folder -> known.place(null, folder.toString()))
         .or(() -> virtualTypes.annotatorFile(request, known).map(ModelFolders.Place::of))
@@ -544,7 +545,7 @@ public final class Fetcher implements AutoCloseable {
     FetchRequest request = new FetchRequest(url, type, dir, null, null, null, null, null, null);
     List<Path> searched = anywhere ? known.all() : place(request, known).searched();
     List<FetchRequest> files =
-        VirtualTypes.pack(request, known).map(VirtualTypes.Pack::files).orElse(List.of(request));
+        virtualTypes.pack(request, known).map(VirtualTypes.Pack::files).orElse(List.of(request));
     ModelStore.Deletion deletion =
         new ModelStore.Deletion(new ArrayList<>(), new LinkedHashMap<>());
     for (FetchRequest file : files) {
@@ -668,7 +669,7 @@ public final class Fetcher implements AutoCloseable {
     ModelFolders known = folders;
     if (options.offline()
         || order.key().contentHash().isPresent()
-        || VirtualTypes.pack(request, known).isPresent()
+        || virtualTypes.pack(request, known).isPresent()
         || isPresent(request, known)) {
       return Outlook.UNKNOWN;
     }

@@ -5,6 +5,7 @@ import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.failure.NotInitializedException;
+import io.anymatix.fetcher.source.HubSettings;
 import io.anymatix.fetcher.store.ModelFileName;
 import io.anymatix.fetcher.store.ModelFolders;
 import java.nio.file.Files;
@@ -15,14 +16,16 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The types that mean more than a folder (store contract 5): packs, which are several files of one
  * repository, and the files of an annotator pack, which looks for them under their plain names.
  *
- * <p>Both name a repository of the hub at a revision, and a link of any other form is refused
- * before anything is asked or written.
+ * <p>Both name a repository of the hub at a revision, by the hub's own address or the owner's
+ * endpoint ({@code HF_ENDPOINT}), and a link of any other form is refused before anything is asked
+ * or written.
  */
 final class VirtualTypes {
   /** The variable in which the annotator pack's users name its folder. */
@@ -56,12 +59,11 @@ final class VirtualTypes {
   private static final Map<String, Boolean> ANNOTATORS =
       Map.of("dwpose_aux", false, "hed", false, "depth_anything_v2_checkpoint", true);
 
-  private static final String REVISION =
-      "https://huggingface\\.co/(?<org>[^/?#]+)/(?<repo>[^/?#]+)/resolve/[^/?#]+";
-  private static final Pattern REVISION_URL = Pattern.compile(REVISION + "/?");
-  private static final Pattern FILE_URL = Pattern.compile(REVISION + "/(?<path>[^?#]+)(\\?[^#]*)?");
+  private static final String REVISION = "(?<org>[^/?#]+)/(?<repo>[^/?#]+)/resolve/[^/?#]+";
 
   private final @Nullable String annotatorFolder;
+  private final Pattern revisionUrl;
+  private final Pattern fileUrl;
 
   private record Recipe(String folder, List<String> files) {}
 
@@ -86,10 +88,16 @@ final class VirtualTypes {
   /**
    * @param environment may name the annotators' folder. That folder needs not be among the roots:
    *     the variable is the owner's word, and nothing that comes in over the wire can change it
+   * @param hub where repositories are
    */
-  VirtualTypes(Map<String, String> environment) {
+  VirtualTypes(Map<String, String> environment, HubSettings hub) {
     String named = environment.get(ANNOTATOR_VARIABLE);
     this.annotatorFolder = named == null || named.isBlank() ? null : named;
+    String revision =
+        hub.addresses().stream().map(Pattern::quote).collect(Collectors.joining("|", "(?:", ")"))
+            + REVISION;
+    this.revisionUrl = Pattern.compile(revision + "/?");
+    this.fileUrl = Pattern.compile(revision + "/(?<path>[^?#]+)(\\?[^#]*)?");
   }
 
   /**
@@ -97,13 +105,13 @@ final class VirtualTypes {
    *
    * @throws FetchException {@code unsupported} if the link names no revision of a repository
    */
-  static Optional<Pack> pack(FetchRequest request, ModelFolders folders) {
+  Optional<Pack> pack(FetchRequest request, ModelFolders folders) {
     Recipe recipe = recipe(PACKS, request);
     if (recipe == null) {
       return Optional.empty();
     }
     String url = String.valueOf(request.url());
-    if (!REVISION_URL.matcher(url).matches()) {
+    if (!revisionUrl.matcher(url).matches()) {
       throw unsupported(url, "https://huggingface.co/ORG/REPO/resolve/REVISION");
     }
     Path folder = modelsDir(folders, request).resolve(recipe.folder());
@@ -139,7 +147,7 @@ final class VirtualTypes {
       return Optional.empty();
     }
     String url = String.valueOf(request.url());
-    Matcher link = FILE_URL.matcher(url);
+    Matcher link = fileUrl.matcher(url);
     if (!link.matches()) {
       throw unsupported(url, "https://huggingface.co/ORG/REPO/resolve/REVISION/FILE");
     }

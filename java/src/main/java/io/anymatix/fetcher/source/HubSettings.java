@@ -4,6 +4,8 @@ import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.failure.FetchException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
@@ -43,6 +45,12 @@ public record HubSettings(
         path(environment, "HF_HUB_CACHE", formerCache),
         !TRUE.contains(
             text(environment, "HF_HUB_DISABLE_IMPLICIT_TOKEN").toUpperCase(Locale.ROOT)));
+  }
+
+  /** What links into the hub begin with: its own address, and the endpoint's; each with a slash. */
+  public Set<String> addresses() {
+    return new LinkedHashSet<>(
+        List.of(PUBLIC_HUB.text(), endpoint.withTarget(basePath() + "/").text()));
   }
 
   /** The endpoint's path, without a slash at its end. */

@@ -74,7 +74,7 @@ class VirtualTypesTest {
 
   @BeforeAll
   static void startServer() throws Exception {
-    server = RouteServer.start(scratch, List.of("huggingface.co"));
+    server = RouteServer.start(scratch, List.of("huggingface.co", "mirror.example"));
   }
 
   @AfterAll
@@ -384,6 +384,48 @@ class VirtualTypesTest {
     assertEquals(FailureKind.POLICY, refused.kind());
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"https://mirror.example/hub", "https://mirror.example/hub/"})
+  void linksBelowTheOwnersEndpointAreOfTheHub(String endpoint) throws Exception {
+    servePack("mirror.example", "/hub/o/r/resolve/v1", "first");
+    serve("mirror.example", "/hub/yzd-v/DWPose/resolve/main/sub/yolox_l.onnx", "weights");
+    try (Fetcher owners = fetcher(Map.of("HF_ENDPOINT", endpoint))) {
+      for (String hub : List.of(HUB, "https://mirror.example/hub")) {
+        String packUrl = hub + "/o/r/resolve/v1";
+        FetchRequest pack = request(packUrl, "chatterbox_model_pack");
+        FetchResult result = owners.fetch(pack, new Download());
+        assertEquals(FetchResult.Outcome.DOWNLOADED, result.outcome(), packUrl);
+        assertEquals(Sha256.ofUtf8(packUrl).hex(), owners.fingerprint(pack));
+      }
+      FetchRequest nested =
+          request(
+              "https://mirror.example/hub/yzd-v/DWPose/resolve/main/sub/yolox_l.onnx",
+              "depth_anything_v2_checkpoint");
+      Path file = models.resolve("annotator_ckpts/yzd-v/DWPose/sub/yolox_l.onnx");
+      assertEquals(file.toString(), owners.fetch(nested, new Download()).path());
+      assertEquals("weights", Files.readString(file));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "https://mirror.example/o/r/resolve/v1",
+        "https://mirror.example/hubs/o/r/resolve/v1",
+        "https://mirror.example.org/hub/o/r/resolve/v1",
+        "http://mirror.example/hub/o/r/resolve/v1"
+      })
+  void aLinkBesideTheOwnersEndpointIsNot(String url) {
+    try (Fetcher owners = fetcher(Map.of("HF_ENDPOINT", "https://mirror.example/hub"))) {
+      FetchException refused =
+          assertThrows(
+              FetchException.class,
+              () -> owners.fetch(request(url, "chatterbox_model_pack"), new Download()));
+      assertEquals(FailureKind.UNSUPPORTED, refused.kind());
+      assertEquals(List.of(), server.requests());
+    }
+  }
+
   @Test
   void deletingAnAnnotatorFileLeavesItAndSaysWhy() throws Exception {
     Path file = Files.createDirectories(models.resolve("annotator_ckpts")).resolve("yolox_l.onnx");
@@ -431,8 +473,12 @@ class VirtualTypesTest {
   }
 
   private void servePack(String revision, String content) {
+    servePack("huggingface.co", "/o/r/resolve/" + revision, content);
+  }
+
+  private void servePack(String host, String path, String content) {
     for (String file : PACK_FILES) {
-      serve("/o/r/resolve/" + revision + "/" + file, body(content, file));
+      serve(host, path + "/" + file, body(content, file));
     }
   }
 
@@ -441,8 +487,12 @@ class VirtualTypesTest {
   }
 
   private ObjectNode serve(String path, String body) {
+    return serve("huggingface.co", path, body);
+  }
+
+  private ObjectNode serve(String host, String path, String body) {
     ObjectNode route = routes.addObject();
-    route.put("host", "huggingface.co").put("path", path).put("ranges", "honoured");
+    route.put("host", host).put("path", path).put("ranges", "honoured");
     route.putObject("body").put("text", body);
     route.putArray("headers");
     return route;
