@@ -58,6 +58,7 @@ public final class DownloadQueue implements AutoCloseable {
    *
    * @param url redacted
    * @param fileName empty until the source has told it
+   * @param receivedBytes for an entry that waits, what it had received when it was stopped
    * @param rate in 10^6 bytes a second
    * @param eta seconds to the end; null if unknown
    * @param reason why it waits, where there is a reason besides its place
@@ -255,13 +256,14 @@ public final class DownloadQueue implements AutoCloseable {
   private static Item item(Lineup.State state) {
     Progress progress = state.progress();
     if (progress == null) {
+      Progress left = state.left();
       return new Item(
           state.id(),
           state.request().shownUrl(),
-          "",
+          left == null ? "" : left.fileName(),
           Phase.WAITING,
-          0,
-          null,
+          left == null ? 0 : left.receivedBytes(),
+          left == null ? null : left.totalBytes(),
           0,
           null,
           state.priority(),

@@ -68,6 +68,7 @@ final class Lineup {
     private long readyNanos = System.nanoTime();
     private final Runnable beforeStart;
     private @Nullable Download download;
+    private @Nullable Progress left;
     private volatile @Nullable String reason;
 
     Job(String id, FetchRequest request, int priority, boolean paused) {
@@ -88,13 +89,20 @@ final class Lineup {
     }
   }
 
-  /** One file of the line, at a moment. */
+  /**
+   * One file of the line, at a moment.
+   *
+   * @param progress null while it is not being brought
+   * @param left how far it came when it was last brought; null if it never was
+   * @param reason why it waits, where there is a reason besides its place
+   */
   record State(
       String id,
       FetchRequest request,
       int priority,
       boolean paused,
       @Nullable Progress progress,
+      @Nullable Progress left,
       @Nullable String reason) {
     boolean isActive() {
       return progress != null;
@@ -144,6 +152,7 @@ final class Lineup {
                     job.priority,
                     job.paused,
                     job.download == null ? null : job.download.snapshot(),
+                    job.left,
                     job.reason))
         .toList();
   }
@@ -215,6 +224,7 @@ final class Lineup {
     boolean ended;
     synchronized (this) {
       job.download = null;
+      job.left = download.snapshot();
       active--;
       ended = !closed && (result != null || job.cancelled || !staysInLine(job, failure));
       if (ended) {

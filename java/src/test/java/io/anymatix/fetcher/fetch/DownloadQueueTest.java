@@ -187,6 +187,9 @@ class DownloadQueueTest {
     Depot.await(() -> queue.state().active().isEmpty(), "it is stopped");
     Item paused = queue.state().waiting().get(0);
     assertTrue(paused.paused());
+    assertTrue(paused.receivedBytes() >= MIB, paused::toString);
+    assertEquals(3L * MIB, paused.totalBytes());
+    assertFalse(paused.fileName().isEmpty(), paused::toString);
     gate.open();
     assertEquals(List.of(id), queue.resume(null));
     awaitEnd(id);
