@@ -67,8 +67,8 @@ def current_execution() -> Execution | None:
     return Execution(str(node_id), str(prompt_id), str(client_id))
 
 
-def send_event(event: str, data: Mapping[str, Any], client_id: str) -> None:
-    """Sends a JSON event to one client; any thread."""
+def send_event(event: str, data: Mapping[str, Any], client_id: str | None) -> None:
+    """Sends a JSON event to one client, or to all of them if that is None; any thread."""
     server = prompt_server()
     if server is not None:
         server.send_sync(event, dict(data), client_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import math
 import os
@@ -15,7 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Union
 
-from . import comfyui
+from . import comfyui, notices
 from .sidecar import (
     POLL_SECONDS,
     OnUpdate,
@@ -51,6 +52,7 @@ __all__ = [
     "full_volume",
     "request",
     "request_async",
+    "running",
     "sentence",
     "sidecar_process",
 ]
@@ -101,21 +103,39 @@ class Fetch:
         return NodeStatus(has_phases=params["type"] not in PACK_TYPES)
 
 
+_running: dict[str, dict[str, Any]] = {}
+_numbers = itertools.count(1)
+_SHOWN = ("fileName", "phase", "receivedBytes", "totalBytes", "rate", "eta", "reason")
+
+
+def running() -> list[dict[str, Any]]:
+    """The fetches of nodes at this moment, oldest first, in the form of the queue's items."""
+    return list(_running.values())
+
+
 class _Telling:
     """Shows a fetch on its node, and turns its failure into the sentence for the user."""
 
     def __init__(self, status: NodeStatus, params: FetchParams) -> None:
         self._status = status
         self._params = params
+        self._id = f"node-{next(_numbers)}"
 
     def __enter__(self) -> _Telling:
+        self._note({"phase": "waiting", "receivedBytes": 0, "rate": 0.0})
         return self
 
     def update(self, progress: Progress | None) -> None:
         # In the node's own thread or task: raising clears ComfyUI's flag, and nobody else may.
         comfyui.raise_if_interrupted()
         if progress is not None:
+            if progress.get("status") == "progress":
+                self._note(progress)
             self._status.show(progress)
+
+    def _note(self, progress: Progress) -> None:
+        shown = {name: progress.get(name) for name in _SHOWN}
+        _running[self._id] = {"id": self._id, "url": redact(self._params["url"]), **shown}
 
     def completed(self, result: Mapping[str, Any]) -> NodeOutput:
         self._status.complete(result)
@@ -124,6 +144,7 @@ class _Telling:
         return (name if is_found_by_name else result["path"]), name
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        del _running[self._id]
         if isinstance(error, RpcError):
             message = failure_message(self._params, error)
             self._status.fail(message, str(error.data.get("kind", "")))
@@ -230,7 +251,7 @@ def _tell_annotator_folder() -> None:
 @functools.cache
 def _warn_of_token_in_workflow() -> None:
     """Warns the first time only."""
-    log.warning(
+    notices.tell(
         "A workflow carries an access token, which ComfyUI shows in its queue, history and saved"
         " images: remove it from the workflow and set HF_TOKEN or CIVITAI_API_TOKEN in ComfyUI's"
         " environment instead."

@@ -7,14 +7,13 @@ That is found out when the pack is loaded, which does nothing else.
 from __future__ import annotations
 
 import functools
-import logging
 import re
 import sys
 import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import comfyui
+from . import comfyui, notices
 from .fetching import (
     ANNOTATOR_TYPES,
     PACK_TYPES,
@@ -45,8 +44,6 @@ FOLDER_TYPES = {
 }
 """The types that workflows have always used, with the folder of each (store contract 5)."""
 
-log = logging.getLogger("AnymatixFetcher")
-
 
 class AnyType(str):
     """A socket type that connects to every input, the file lists of the built-in loaders included.
@@ -73,14 +70,14 @@ def _fetches(make_fetch: Callable[..., Fetch]) -> Callable[..., Any]:
 
         @functools.wraps(make_fetch)
         async def fetch_async(*args: Any, **inputs: Any) -> Any:
-            _warn_of_namesakes()
+            tell_of_namesakes()
             return await make_fetch(*args, **inputs).run_async()
 
         return fetch_async
 
     @functools.wraps(make_fetch)
     def fetch(*args: Any, **inputs: Any) -> Any:
-        _warn_of_namesakes()
+        tell_of_namesakes()
         return make_fetch(*args, **inputs).run()
 
     return fetch
@@ -207,27 +204,36 @@ def offered_types() -> list[str]:
     return list(dict.fromkeys([*FOLDER_TYPES, *PACK_TYPES, *ANNOTATOR_TYPES, *others]))
 
 
-_told_namesakes: set[str] = set()
+def tell_of_namesakes() -> None:
+    """Tells which other pack has nodes of the same names, once, since ComfyUI says nothing.
 
-
-def _warn_of_namesakes() -> None:
-    """Says once which other pack has a node of the same name, since ComfyUI says nothing."""
-    comfyui_nodes = getattr(comfyui.module("nodes"), "NODE_CLASS_MAPPINGS", {})
+    A pack that was loaded before this one is seen while this one is loaded, a later one afterwards.
+    """
+    in_use = getattr(comfyui.module("nodes"), "NODE_CLASS_MAPPINGS", {})
+    shared: dict[str, list[str]] = {}
     for name, ours in NODE_CLASS_MAPPINGS.items():
-        other = comfyui_nodes.get(name)
-        if other is None or other is ours or name in _told_namesakes:
+        other = in_use.get(name)
+        if other is None or other is ours:
             continue
         origin = getattr(sys.modules.get(other.__module__), "__file__", None) or other.__module__
-        if origin != __file__:
-            _told_namesakes.add(name)
-            log.warning(
-                "Another node pack (%s) has a node %s too, and ComfyUI uses the one that is loaded"
-                " last: disable one of the two packs.",
-                origin, name,
-            )  # fmt: skip
+        if origin != __file__:  # else it is this pack before a reload
+            shared.setdefault(origin, []).append(name)
+    for origin, names in shared.items():
+        sentence = (
+            f"Another node pack ({origin}) has {_listed(names)} too, and ComfyUI uses the pack that"
+            " is loaded last: disable one of the two."
+        )
+        if sentence not in notices.told():
+            notices.tell(sentence)
 
 
-_warn_of_namesakes()
+def _listed(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"a node {names[0]}"
+    return f"nodes {', '.join(names[:-1])} and {names[-1]}"
+
+
+tell_of_namesakes()
 
 
 def _widget_params(url: object, kind: object, sha256: object, name: object) -> FetchParams:

@@ -27,11 +27,12 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import comfyui, fetching
+from . import comfyui, fetching, nodes, notices
 from .sidecar import Progress, RpcError, SidecarError, redact
 
 PREFIX = "/anymatix-fetcher"
 KEY_HEADER = "X-Anymatix-Key"
+NOTICES_EVENT = "anymatix.notices"
 REMOTE_VARIABLE = "ANYMATIX_PANEL_REMOTE"
 
 CALLABLE: Mapping[str, frozenset[str]] = {
@@ -112,6 +113,8 @@ def register() -> None:
     registry = vars(sys.modules.setdefault(_REGISTRY, ModuleType(_REGISTRY)))
     is_first = "panel" not in registry
     registry["panel"] = Panel()
+    # Without the sentence: who may read it has to ask.
+    notices.listen(lambda: comfyui.send_event(NOTICES_EVENT, {}, None))
     if not is_first:
         return
 
@@ -186,6 +189,9 @@ async def _answer(method: str, params: dict[str, Any]) -> Any:
         return missing_models(params.get("models"))
     if method == "credentials":
         return _hold_tokens(params)
+    if method == "notices":
+        nodes.tell_of_namesakes()
+        return notices.told()
     allowed = CALLABLE.get(method)
     if allowed is None or not allowed.issuperset(params):
         raise _RefusedError(400, "The panel may not ask that.")
@@ -198,7 +204,8 @@ async def _answer(method: str, params: dict[str, Any]) -> Any:
                 f"The sidecar process did not answer for {ANSWER_SECONDS:g} seconds."
             )
 
-    return await fetching.request_async(method, named, on_update)
+    result = await fetching.request_async(method, named, on_update)
+    return {**result, "nodes": fetching.running()} if method == "queue" else result
 
 
 def _hold_tokens(params: Mapping[str, Any]) -> dict[str, bool]:

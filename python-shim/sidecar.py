@@ -29,6 +29,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, Optional, cast
 
+from . import notices
 from .java_runtime import JavaNotFoundError, JavaRuntime, find_java
 
 JVM_FLAGS = ("-Xmx256m", "-XX:+UseSerialGC")
@@ -228,7 +229,7 @@ class SidecarProcess:
                         f"The sidecar process {reason}; see ComfyUI's log, and check the Java"
                         f" at {jvm.executable}."
                     ) from None
-                log.warning("The sidecar process %s; starting a new one.", reason)
+                notices.tell(f"The sidecar process {reason}; starting a new one.")
         raise SidecarError(
             f"The sidecar process {reason}, {1 + MAX_RESTARTS} times in one request; see ComfyUI's"
             " log for what ended it."
@@ -595,6 +596,9 @@ class _LogReader:
     def _report(left_out: int) -> None:
         if left_out:
             log.warning("The sidecar process wrote too fast: %d lines were left out.", left_out)
+            notices.keep(
+                "The sidecar process writes far too much to ComfyUI's log; lines are left out."
+            )
 
     def _log(self, line: bytes) -> None:
         text = redact(line.decode("utf-8", "replace").rstrip())

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from comfy_stand_in import ComfyUI
-from support import ANSWER_EVERYTHING, ShimTestCase, fake_java
+from support import ANSWER_EVERYTHING, ShimTestCase, fake_java, part_of_pack
 
 CHECKPOINT = {"url": "https://h.example.org/m.safetensors", "type": "checkpoint"}
 
@@ -268,6 +268,7 @@ class InputTest(ShimTestCase):
         warnings = [text for text in self.logs.texts() if "access token" in text]
         self.assertEqual(len(warnings), 1)
         self.assertIn("HF_TOKEN", warnings[0])
+        self.assertEqual(part_of_pack(self.pack, "notices").told(), warnings)
         self.assertNotIn("SECRET", "".join(self.logs.texts()))
 
     def answer_with_error(self, **error: Any) -> None:
@@ -354,7 +355,7 @@ class NamesakeTest(ShimTestCase):
         module.__file__ = str(file)
         sys.modules[module.__name__] = module
         self.addCleanup(sys.modules.pop, module.__name__)
-        return type("AnymatixFetcher", (), {"__module__": module.__name__})
+        return type("Namesake", (), {"__module__": module.__name__})
 
     def warnings(self) -> list[str]:
         return [text for text in self.logs.texts() if "loaded last" in text]
@@ -376,6 +377,14 @@ class NamesakeTest(ShimTestCase):
             for _ in range(2):
                 self.assertEqual(comfy.run(prompt).status, "execution_error")
         self.assertEqual(len(self.warnings()), 1)
+
+    def test_a_second_copy_of_the_pack_is_one_sentence(self) -> None:
+        copy = self.other_pack(Path("/packs/a copy/nodes.py"))
+        with ComfyUI(self.folder, dict.fromkeys(self.pack.NODE_CLASS_MAPPINGS, copy)):
+            self.load_pack()
+        (warning,) = self.warnings()
+        names = "nodes AnymatixFetch, AnymatixFetcher and AnymatixCheckpointFetcher too"
+        self.assertIn(f"(/packs/a copy/nodes.py) has {names}", warning)
 
     def test_a_reload_of_this_pack_is_no_other_pack(self) -> None:
         with ComfyUI(self.folder, self.pack.NODE_CLASS_MAPPINGS):

@@ -6,12 +6,14 @@ import http.client
 import json
 import os
 import sys
+import threading
 import unittest
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
 from comfy_stand_in import ComfyUI
-from support import SHIM, ShimTestCase, fake_java
+from support import SHIM, WAIT_SECONDS, InThread, ShimTestCase, fake_java
 from web_stand_in import WebServer
 
 ECHO_SETTINGS = """
@@ -265,6 +267,71 @@ for line in sys.stdin:
         )
         _, body = self.call("queue", {})
         self.assertIn("is missing", body["error"]["message"])
+
+    def test_what_the_owner_should_know_is_told_without_a_process(self) -> None:
+        self.use_java("sys.exit(1)")
+        self.assertEqual([], self.result("notices", {}))
+        other: Any = ModuleType("other_pack")
+        other.__file__ = "/packs/other/nodes.py"
+        namesake = type("AnymatixFetcher", (), {"__module__": other.__name__})
+        with mock.patch.dict(sys.modules, {other.__name__: other}):
+            self.comfy.node_classes["AnymatixFetcher"] = namesake
+            (notice,) = self.result("notices", {})
+            self.assertIn("(/packs/other/nodes.py) has a node AnymatixFetcher too", notice)
+            self.assertEqual([notice], self.result("notices", {}))
+
+    def test_pages_hear_that_there_is_something_to_know_and_have_to_ask_what(self) -> None:
+        died = self.folder / "died"
+        self.use_java(
+            f"""
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["method"] == "pause" and not os.path.exists({str(died)!r}):
+        open({str(died)!r}, "w").close()
+        os.kill(os.getpid(), 9)
+    print(json.dumps({{"jsonrpc": "2.0", "id": message["id"], "result": {{}}}}), flush=True)
+"""
+        )
+        self.result("pause", {})
+        (notice,) = self.result("notices", {})
+        self.assertIn("was ended by signal 9", notice)
+        self.assertIn(("anymatix.notices", {}, None), self.comfy.messages)
+
+    def test_the_fetches_of_nodes_are_told_beside_the_queue(self) -> None:
+        self.use_java(
+            """
+held = {}
+for line in sys.stdin:
+    message = json.loads(line)
+    answer = {"id": message["id"], "result": {}} if "id" in message else None
+    if message["method"] == "fetch":
+        value = {"status": "progress", "phase": "fetching", "fileName": "m.safetensors",
+            "progress": 0.5, "receivedBytes": 5, "totalBytes": 10, "rate": 2.5, "eta": 2.0}
+        told = {"token": message["id"], "value": value}
+        answer = {"method": "$/progress", "params": told}
+        fetch = message["id"]
+    if message["method"] == "pause":
+        result = {"path": "/m/m.safetensors", "relativeName": "m.safetensors"}
+        print(json.dumps({"jsonrpc": "2.0", "id": fetch, "result": result}), flush=True)
+    if answer:
+        print(json.dumps({"jsonrpc": "2.0", **answer}), flush=True)
+"""
+        )
+        url = "https://a.example/m.safetensors?token=secret"
+        seen = threading.Event()
+        self.comfy.on_message = lambda message: seen.set() if message.event == "text" else None
+        self.comfy.node_classes.update(self.pack.NODE_CLASS_MAPPINGS)
+        node = {"class_type": "AnymatixFetch", "inputs": {"url": url, "type": "checkpoint"}}
+        prompt = InThread(lambda: self.comfy.run({"1": node}))
+        self.assertTrue(seen.wait(WAIT_SECONDS))
+        (item,) = self.result("queue", {})["nodes"]
+        self.assertEqual("https://a.example/m.safetensors?token=***", item["url"])
+        self.assertEqual(
+            ("fetching", 5, 10), (item["phase"], item["receivedBytes"], item["totalBytes"])
+        )
+        self.result("pause", {})
+        self.assertEqual("success", prompt.result().status)
+        self.assertEqual([], self.result("queue", {})["nodes"])
 
     def test_a_reload_takes_over_the_routes_that_are_there(self) -> None:
         self.load_pack()

@@ -10,15 +10,28 @@ import os
 import sys
 import unittest
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest import mock
 
 from browser import Browser, find_chromium
 from comfy_stand_in import ComfyUI
 from range_server import RangeServer
-from support import JAR, SHIM, ShimTestCase, environment, random_bytes, require_jar
+from support import (
+    JAR,
+    SHIM,
+    InThread,
+    ShimTestCase,
+    environment,
+    part_of_pack,
+    random_bytes,
+    require_jar,
+)
 from web_stand_in import WebServer
 
 CHROMIUM = find_chromium()
 CONTENT = random_bytes(41, 12_000_000)
+BUTTON = "document.getElementById('anymatix-fetcher-button')"
 TOKEN = "a-canary-that-no-page-may-show"
 
 
@@ -132,13 +145,16 @@ class PanelInBrowserTest(ShimTestCase):
         self.see(f"{part('missing')}.innerText.includes('nice name.safetensors')")
         self.picture("missing")
         self.do(f"{part('missing')}.querySelector('button').click()")
-        self.see(f"{part('missing')}.innerText.includes('All of them are there')")
+        self.see(
+            f"{part('missing')}.innerText.includes('All models that this workflow names are there')"
+        )
         self.assertEqual(CONTENT, self.stored("nice name.safetensors", "vae").read_bytes())
 
     def test_a_token_is_entered_and_never_comes_back(self) -> None:
         self.open_panel()
         form = f"{part('tokens')}.querySelector('[data-site=civitai]')"
         self.see(form)
+        self.do(f"{part('tokens')}.closest('details').open = true")
         self.do(
             f"{form}.querySelector('input').value = {json.dumps(TOKEN)}; {form}.requestSubmit();"
         )
@@ -158,6 +174,64 @@ class PanelInBrowserTest(ShimTestCase):
             if file.is_file():
                 self.assertNotIn(TOKEN.encode(), file.read_bytes(), file)
 
+    def test_what_the_owner_should_know_is_a_toast_and_stays_in_the_panel(self) -> None:
+        self.open_panel()
+        notices = part("notices")
+        self.assertEqual("", self.browser.evaluate(f"{notices}.innerText"))
+        other: Any = ModuleType("other_pack")
+        other.__file__ = "/packs/other/nodes.py"
+        namesake = type("AnymatixFetcher", (), {"__module__": other.__name__})
+        with mock.patch.dict(sys.modules, {other.__name__: other}):
+            self.comfy.node_classes["AnymatixFetcher"] = namesake
+            self.do("api.dispatchEvent(new Event('anymatix.notices'))")
+            self.see(f"{notices}.innerText.includes('/packs/other/nodes.py')")
+        self.picture("notice")
+        (toast,) = self.browser.evaluate("app.toasts")
+        self.assertEqual("warn", toast["severity"])
+        self.assertIn("a node AnymatixFetcher too", toast["detail"])
+        self.do(f"{notices}.querySelector('button').click()")
+        self.do("api.dispatchEvent(new Event('anymatix.notices'))")
+        self.see(f"{notices}.innerText === ''")
+        self.open_panel()
+        self.see(f"{notices}.innerText.includes('/packs/other/nodes.py')")
+
+    def test_what_a_prompt_downloads_is_shown_and_stops_with_the_prompt(self) -> None:
+        url = self.models.serve("/some.safetensors", CONTENT)
+        hold = self.models.hold("/some.safetensors", 5_000_000)
+        self.open_panel()
+        self.comfy.node_classes.update(self.pack.NODE_CLASS_MAPPINGS)
+        node = {"class_type": "AnymatixFetch", "inputs": {"url": url, "type": "checkpoint"}}
+        prompt = InThread(lambda: self.comfy.run({"1": node}))
+        self.see(f"{part('queue')}.querySelector('progress')?.value > 1_000_000")
+        self.see(f"{part('queue')}.innerText.includes('for the running prompt')")
+        self.assertEqual(
+            ["Stop the prompt"],
+            self.browser.evaluate(
+                f"[...{part('queue')}.querySelectorAll('button')]"
+                ".filter(b => !b.hidden).map(b => b.title)"
+            ),
+        )
+        self.do(f"{part('queue')}.querySelector('[title=\"Stop the prompt\"]').click()")
+        self.see("api.interrupts === 1")
+        hold.released.set()
+        self.assertEqual("success", prompt.result().status)
+        self.see(f"{part('queue')}.children.length === 0")
+
+    def test_a_comfyui_that_is_gone_is_told_in_words(self) -> None:
+        self.open_panel()
+        self.do("window.fetch = async () => { throw new TypeError('Failed to fetch'); }")
+        self.see(f"{part('problem')}.innerText.includes('ComfyUI does not answer')")
+
+    def test_another_workflow_is_looked_at_by_itself(self) -> None:
+        url = self.models.url("/x.safetensors")
+        model = {"name": "other.safetensors", "url": url, "directory": "vae"}
+        self.open_panel()
+        self.see(f"{part('missing')}.innerText.includes('does not say')")
+        self.do(
+            f"app.workflow = {json.dumps({'models': [model]})}; app.extension.afterConfigureGraph()"
+        )
+        self.see(f"{part('missing')}.innerText.includes('other.safetensors')")
+
     def test_markup_in_a_name_is_text(self) -> None:
         model = {
             "name": "<img src=x onerror='window.hacked=1'>.safetensors",
@@ -173,11 +247,16 @@ class PanelInBrowserTest(ShimTestCase):
     def test_an_old_front_end_gets_a_button_in_its_menu(self) -> None:
         self.browser.open(self.web.url + "?old")
         # The stand-in reads the query of the page, as the module's own address has none.
-        self.see("document.getElementById('anymatix-fetcher-button')")
-        self.do("document.getElementById('anymatix-fetcher-button').click()")
+        self.see(BUTTON)
+        self.do(f"{BUTTON}.click()")
         self.see(part("summary") + "?.textContent")
-        self.do("document.getElementById('anymatix-fetcher-button').click()")
+        self.do(f"{BUTTON}.click()")
         self.see("!document.querySelector('.anymatix-fetcher-window')")
+        self.assertEqual("Downloads", self.browser.evaluate(f"{BUTTON}.textContent"))
+        part_of_pack(self.pack, "notices").keep("Something is wrong.")
+        self.do("api.dispatchEvent(new Event('anymatix.notices'))")
+        self.see(f"{BUTTON}.textContent === 'Downloads (!)'")
+        self.assertEqual("Something is wrong.", self.browser.evaluate(f"{BUTTON}.title"))
 
 
 def part(name: str) -> str:

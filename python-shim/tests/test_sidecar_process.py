@@ -363,6 +363,8 @@ class SidecarProcessTest(ShimTestCase):
         process.close()
         self.logs.wait_for("lines were left out")
         self.assertLess(len(self.logs.records), 10_000)
+        (notice,) = part_of_pack(self.pack, "notices").told()
+        self.assertIn("too much to ComfyUI's log", notice)
 
     def test_log_lines_keep_their_level_and_lose_their_secrets(self) -> None:
         lines = """

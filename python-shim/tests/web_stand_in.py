@@ -29,17 +29,26 @@ const tabs = [];
 export const app = {
   workflow: {},
   refreshed: 0,
+  toasts: [],
   graph: { serialize: () => app.workflow },
   refreshComboInNodes() { app.refreshed++; },
-  registerExtension(extension) { extension.setup(); },
+  registerExtension(extension) { app.extension = extension; extension.setup(); },
 };
 if (!location.search.includes("old")) {
   app.extensionManager = {
     registerSidebarTab(tab) { tabs.push(tab); tab.render(document.getElementById("sidebar")); },
+    toast: { add: (message) => app.toasts.push(message) },
   };
 }
 window.app = app;
 window.tabs = tabs;
+"""
+
+API = """
+export const api = new EventTarget();
+api.interrupts = 0;
+api.interrupt = async () => { api.interrupts++; };
+window.api = api;
 """
 
 
@@ -152,8 +161,9 @@ class WebServer:
         prefix = "/extensions/anymatix-fetcher/"
         if path == "/":
             return Response(PAGE.encode(), 200, "text/html", {})
-        if path == "/scripts/app.js":
-            return Response(APP.encode(), 200, "text/javascript", {})
+        scripts = {"/scripts/app.js": APP, "/scripts/api.js": API}
+        if path in scripts:
+            return Response(scripts[path].encode(), 200, "text/javascript", {})
         if path.startswith(prefix):
             file = self._web_folder / path[len(prefix) :]
             return Response(file.read_bytes(), 200, "text/javascript", {})
