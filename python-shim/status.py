@@ -154,7 +154,7 @@ def describe(progress: Progress) -> str:
         clock = time.strftime(" (until %H:%M:%S)", time.localtime(until / 1000)) if until else ""
         return f"{words}: {progress.get('reason') or 'no reason was told'}{clock}"
     share, rate, eta = (progress.get(name) for name in ("progress", "rate", "eta"))
-    if share is not None:
+    if share is not None and phase in _ANNOUNCED_PHASES:  # before them nothing is under way
         words += f" {100 * share:.0f}%"
     parts = [words]
     if rate:

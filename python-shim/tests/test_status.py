@@ -106,6 +106,11 @@ class StatusTest(StatusTestCase):
         self.assertEqual((event["node"], event["prompt_id"]), ("7", "prompt-1"))
         self.assertEqual(self.texts()[0], "Downloading 45% · 12.5 MB/s · 3 s left")
 
+    def test_no_percent_is_told_before_there_is_something_to_count(self) -> None:
+        self.script(progress("resolving", 0.0))
+        self.assertEqual(self.run_node().status, "success")
+        self.assertEqual(self.texts()[0], "Asking the source")
+
     def test_the_end_is_an_event_and_a_line_with_the_name(self) -> None:
         self.script(progress("fetching", 1.0))
         self.run_node()
