@@ -11,6 +11,7 @@ import re
 import sys
 import urllib.parse
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from . import comfyui, notices
@@ -220,11 +221,18 @@ def tell_of_namesakes() -> None:
             shared.setdefault(origin, []).append(name)
     for origin, names in shared.items():
         sentence = (
-            f"Another node pack ({origin}) has {_listed(names)} too, and ComfyUI uses the pack that"
-            " is loaded last: disable one of the two."
+            f"Another node pack ({_pack_of(origin)}) has {_listed(names)} too, and ComfyUI uses the"
+            " pack that is loaded last: disable one of the two."
         )
         if sentence not in notices.told():
             notices.tell(sentence)
+
+
+def _pack_of(origin: str) -> str:
+    """What its user calls the pack that a file is of: the name of its folder, if that is known."""
+    parts = Path(origin).parts
+    below = parts.index("custom_nodes") + 1 if "custom_nodes" in parts[:-1] else None
+    return origin if below is None else parts[below]
 
 
 def _listed(names: list[str]) -> str:

@@ -379,12 +379,12 @@ class NamesakeTest(ShimTestCase):
         self.assertEqual(len(self.warnings()), 1)
 
     def test_a_second_copy_of_the_pack_is_one_sentence(self) -> None:
-        copy = self.other_pack(Path("/packs/a copy/nodes.py"))
+        copy = self.other_pack(Path("/ComfyUI/custom_nodes/a copy/nodes.py"))
         with ComfyUI(self.folder, dict.fromkeys(self.pack.NODE_CLASS_MAPPINGS, copy)):
             self.load_pack()
         (warning,) = self.warnings()
         names = "nodes AnymatixFetch, AnymatixFetcher and AnymatixCheckpointFetcher too"
-        self.assertIn(f"(/packs/a copy/nodes.py) has {names}", warning)
+        self.assertIn(f"(a copy) has {names}", warning)
 
     def test_a_reload_of_this_pack_is_no_other_pack(self) -> None:
         with ComfyUI(self.folder, self.pack.NODE_CLASS_MAPPINGS):

@@ -78,7 +78,7 @@ const STYLE = `
 .anymatix-fetcher form { margin-top: 8px; }
 .anymatix-fetcher input[type="url"] { flex-basis: 100%; }
 .anymatix-fetcher label { flex: 0 0 100%; }
-.anymatix-fetcher-window { position: fixed; right: 16px; top: 60px; bottom: 16px; width: 380px; max-width: 90vw; z-index: 1000;
+.anymatix-fetcher-window { position: fixed; left: 16px; top: 60px; bottom: 16px; width: 380px; max-width: 90vw; z-index: 1000;
   background: var(--comfy-menu-bg, #353535); border: 1px solid var(--border-color, #4e4e4e); border-radius: 8px; box-shadow: 0 4px 20px #0008; }
 `;
 
