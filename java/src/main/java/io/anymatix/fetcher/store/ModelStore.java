@@ -40,17 +40,21 @@ public final class ModelStore {
   private static final Set<String> UPLOAD_EXTENSIONS =
       Set.of("safetensors", "ckpt", "pt", "pth", "pt2", "bin", "onnx", "gguf", "pkl", "sft");
 
+  /** Of the note that says that a part is complete. */
+  static final String COMPLETION_SUFFIX = ".part.complete";
+
   /** Suffixes of files that are being written, or that say something about such a file. */
   private static final List<String> WORKING_SUFFIXES =
       List.of(
           ".part",
-          ".part.complete",
+          COMPLETION_SUFFIX,
           ".part.segments",
           ".part.segments.tmp",
           ".part.part",
           Inventory.SET_ASIDE_SUFFIX);
 
   private final SpaceLedger space = new SpaceLedger();
+  private final FolderIndex index = new FolderIndex();
 
   /**
    * A stored file as a caller sees it.
@@ -185,19 +189,20 @@ public final class ModelStore {
   }
 
   /** All sidecar files that may speak for a url, our own first; read as they are looked at. */
-  private static Stream<Sidecar> sidecarsOf(Key key, ModelFolders.Place place) {
+  private Stream<Sidecar> sidecarsOf(Key key, ModelFolders.Place place) {
     Stream<Sidecar> named =
         Stream.of(key.urlHash(), Sha256.ofUtf8(key.base()))
             .distinct()
             .flatMap(hash -> place.searched().stream().map(folder -> Sidecar.pathIn(folder, hash)))
             .map(Sidecar::read)
             .flatMap(Optional::stream);
-    Stream<Sidecar> scanned =
+    Stream<Sidecar> ofSameUrl =
         place.searched().stream()
-            .flatMap(folder -> Sidecar.scan(folder).stream())
+            .flatMap(folder -> index.sidecarsOf(folder, key.base()).stream())
+            .flatMap(sidecar -> Sidecar.readUnnoticed(sidecar).stream())
             .filter(
                 s -> s.url() != null && EffectiveUrl.sameButForCredentials(s.url(), key.base()));
-    return Stream.of(named, scanned).flatMap(sidecars -> sidecars);
+    return Stream.of(named, ofSameUrl).flatMap(sidecars -> sidecars);
   }
 
   /** The sidecar file of a file that was found under another name of the same url. */
@@ -426,14 +431,14 @@ public final class ModelStore {
    * Finishes what a crash interrupted between the last byte and the sidecar file: the completion
    * note of ours holds the sidecar's text.
    */
-  private static Optional<Sidecar> finishInterrupted(Key key, ModelFolders.Place place) {
-    String suffix = ".part.complete";
-    for (Path note : Sidecar.list(place.target())) {
+  private Optional<Sidecar> finishInterrupted(Key key, ModelFolders.Place place) {
+    for (Path note : index.completionNotes(place.target())) {
       String name = note.getFileName().toString();
-      if (!name.endsWith(suffix) || !name.contains(key.urlHash().hex())) {
+      if (!name.contains(key.urlHash().hex())) {
         continue;
       }
-      Path file = note.resolveSibling(name.substring(0, name.length() - suffix.length()));
+      Path file =
+          note.resolveSibling(name.substring(0, name.length() - COMPLETION_SUFFIX.length()));
       try {
         Optional<JsonNode> noted = PythonJson.read(Files.readAllBytes(note));
         Optional<Sidecar> sidecar =
