@@ -3,6 +3,7 @@ package io.anymatix.fetcher.fetch;
 import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
+import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.failure.NotInitializedException;
@@ -30,8 +31,6 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Several files that one caller waits for; one object brings them once.
@@ -49,8 +48,6 @@ public final class Batch {
 
   private static final int MOST_PARALLEL_FILES = 64;
   private static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
-
-  private static final Logger log = LoggerFactory.getLogger(Batch.class);
 
   private final Fetcher fetcher;
   private final List<Item> items;
@@ -75,22 +72,28 @@ public final class Batch {
    *
    * @param optional whether the batch is in order without it
    * @param number of what was asked for, where that may stand for several files; else null
+   * @param unlisted why it is not known whether it stands for several; null if it was listed
    */
-  public record Item(FetchRequest request, boolean optional, @Nullable Integer number) {
+  public record Item(
+      FetchRequest request,
+      boolean optional,
+      @Nullable Integer number,
+      @Nullable FetchException unlisted) {
     public Item(FetchRequest request, boolean optional) {
-      this(request, optional, null);
+      this(request, optional, null, null);
     }
 
     private Item asNamed() {
       return request.name() == null
-          ? new Item(request.withName(FetchRequest.SOURCE_NAME), optional, number)
+          ? new Item(request.withName(FetchRequest.SOURCE_NAME), optional, number, unlisted)
           : this;
     }
 
     /**
      * The files that it stands for: those of a folder, of a pattern, of a model in shards; else
-     * itself. Asks the site for its listing. What can't be listed stays, and fails like any other
-     * when it is fetched.
+     * itself. Asks the site for its listing. What can't be listed stays, and is fetched like any
+     * other; if that shows that it stands for several, it fails with what kept it from being
+     * listed.
      *
      * @param asked the number that they get
      */
@@ -100,13 +103,20 @@ public final class Batch {
             fetcher.expand(String.valueOf(request.url()), request.auth(), download);
         if (!files.isEmpty()) {
           return files.stream()
-              .map(file -> new Item(request.forListed(file), optional, asked))
+              .map(file -> new Item(request.forListed(file), optional, asked, null))
               .toList();
         }
       } catch (FetchException e) {
-        log.debug("{} was not listed: {}", request.shownUrl(), e.getMessage());
+        return List.of(new Item(request, optional, asked, e));
       }
-      return List.of(new Item(request, optional, asked));
+      return List.of(new Item(request, optional, asked, null));
+    }
+
+    /** What a fetch ended with, as the caller should know it. */
+    private @Nullable RuntimeException failure(@Nullable RuntimeException failure) {
+      boolean standsForSeveral =
+          failure instanceof FetchException fetch && fetch.kind() == FailureKind.UNSUPPORTED;
+      return standsForSeveral && unlisted != null ? unlisted : failure;
     }
   }
 
@@ -364,7 +374,7 @@ public final class Batch {
   }
 
   private void end(int i, @Nullable FetchResult result, @Nullable RuntimeException failure) {
-    endings[i] = new Ending(items.get(i), result, failure);
+    endings[i] = new Ending(items.get(i), result, items.get(i).failure(failure));
     if (result != null) {
       lengths[i] = result.fileSize();
     }
@@ -434,8 +444,9 @@ public final class Batch {
             ? null
             : known == 0 ? Double.valueOf(1) : Math.min(1.0, (double) received / known);
     Double eta = !allKnown || rate <= 0 ? null : Math.max(0, known - received) / (rate * 1e6);
+    String waitingFor = running.isEmpty() ? whyNothingRuns() : null;
     return new Progress(
-        phase,
+        waitingFor == null ? phase : Phase.WAITING,
         Status.PROGRESS,
         share,
         Math.round(rate * 1000) / 1000.0,
@@ -444,11 +455,23 @@ public final class Batch {
         allKnown ? known : null,
         connections,
         "",
-        null,
+        waitingFor,
         null,
         null,
         null,
         null);
+  }
+
+  /** What a file failed with that is tried again after a pause; null if none pauses. */
+  private @Nullable String whyNothingRuns() {
+    Lineup files = line;
+    return files == null
+        ? null
+        : files.states().stream()
+            .map(Lineup.State::reason)
+            .filter(Objects::nonNull)
+            .findFirst()
+            .orElse(null);
   }
 
   /**

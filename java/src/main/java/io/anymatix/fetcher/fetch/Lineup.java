@@ -37,12 +37,16 @@ final class Lineup {
   private final IntSupplier mostActive;
   private final Duration firstPause;
   private final Listener listener;
+  private final Clock clock;
 
   /** Guarded by this: active ones among them, in order. */
   private final List<Job> jobs = new ArrayList<>();
 
   private int active;
   private boolean closed;
+
+  /** When somebody comes back for those that pause; null before the first pause. */
+  private @Nullable Long wakeNanos;
 
   /** Hears of the ends. */
   @FunctionalInterface
@@ -56,6 +60,30 @@ final class Lineup {
     void ended(Job job, @Nullable FetchResult result, @Nullable RuntimeException failure);
   }
 
+  /** What pauses are measured by. */
+  interface Clock {
+    /** A time that only grows. */
+    long nanos();
+
+    /** Runs something later, on a thread of the executor. */
+    void after(long nanos, Runnable action, Executor executor);
+
+    /** The time that passes. */
+    Clock REAL =
+        new Clock() {
+          @Override
+          public long nanos() {
+            return System.nanoTime();
+          }
+
+          @Override
+          public void after(long nanos, Runnable action, Executor executor) {
+            CompletableFuture.delayedExecutor(nanos, TimeUnit.NANOSECONDS, executor)
+                .execute(action);
+          }
+        };
+  }
+
   /** One file of the line. Its changing fields are guarded by the line. */
   static final class Job {
     final String id;
@@ -65,7 +93,7 @@ final class Lineup {
     private boolean paused;
     private boolean cancelled;
     private int repeats;
-    private long readyNanos = System.nanoTime();
+    private long readyNanos;
     private final Runnable beforeStart;
     private @Nullable Download download;
     private @Nullable Progress left;
@@ -122,6 +150,17 @@ final class Lineup {
    * @param firstPause before a failed file is tried again; doubled each time
    */
   Lineup(Fetcher fetcher, IntSupplier mostActive, Duration firstPause, Listener listener) {
+    this(fetcher, mostActive, firstPause, listener, Clock.REAL);
+  }
+
+  /** With another clock, for tests that drive it by hand. */
+  Lineup(
+      Fetcher fetcher,
+      IntSupplier mostActive,
+      Duration firstPause,
+      Listener listener,
+      Clock clock) {
+    this.clock = clock;
     this.fetcher = fetcher;
     this.mostActive = mostActive;
     this.firstPause = firstPause;
@@ -132,6 +171,7 @@ final class Lineup {
   void add(Collection<Job> added) {
     synchronized (this) {
       for (Job job : added) {
+        job.readyNanos = clock.nanos();
         int at = jobs.size();
         while (at > 0 && jobs.get(at - 1).priority < job.priority) {
           at--;
@@ -173,8 +213,8 @@ final class Lineup {
   void startDue() {
     List<Job> starting = new ArrayList<>();
     synchronized (this) {
-      long now = System.nanoTime();
-      long nextNanos = Long.MAX_VALUE;
+      long now = clock.nanos();
+      long shortestPauseNanos = Long.MAX_VALUE;
       for (Job job : jobs) {
         if (closed || active >= Math.max(1, mostActive.getAsInt())) {
           break;
@@ -183,18 +223,14 @@ final class Lineup {
           continue;
         }
         if (job.readyNanos - now > 0) {
-          nextNanos = Math.min(nextNanos, job.readyNanos - now);
+          shortestPauseNanos = Math.min(shortestPauseNanos, job.readyNanos - now);
           continue;
         }
         job.download = new Download();
         active++;
         starting.add(job);
       }
-      if (nextNanos < Long.MAX_VALUE) {
-        Executor later =
-            CompletableFuture.delayedExecutor(nextNanos, TimeUnit.NANOSECONDS, fetcher.executor());
-        later.execute(this::startDue);
-      }
+      wakeAfter(shortestPauseNanos, now);
     }
     for (Job job : starting) {
       try {
@@ -203,6 +239,17 @@ final class Lineup {
         return; // the process is ending
       }
     }
+  }
+
+  /** With the lock: comes back at the end of a pause, unless that is arranged. */
+  private void wakeAfter(long pauseNanos, long now) {
+    Long arranged = wakeNanos;
+    if (pauseNanos == Long.MAX_VALUE
+        || (arranged != null && arranged - now > 0 && arranged - now <= pauseNanos)) {
+      return;
+    }
+    wakeNanos = now + pauseNanos;
+    clock.after(pauseNanos, this::startDue, fetcher.executor());
   }
 
   private void run(Job job) {
@@ -251,12 +298,12 @@ final class Lineup {
       return true;
     }
     if (failure instanceof CancelledException) {
-      job.readyNanos = System.nanoTime() + firstPause.toNanos();
+      job.readyNanos = clock.nanos() + firstPause.toNanos();
       return true; // by nobody's wish: the process is ending
     }
     if (failure instanceof FetchException fetch && passes(fetch) && job.repeats < MOST_REPEATS) {
       Duration pause = firstPause.multipliedBy(1L << job.repeats++);
-      job.readyNanos = System.nanoTime() + pause.toNanos();
+      job.readyNanos = clock.nanos() + pause.toNanos();
       job.reason = fetch.getMessage();
       return true;
     }
@@ -293,7 +340,7 @@ final class Lineup {
         return false;
       }
       job.paused = false;
-      job.readyNanos = System.nanoTime();
+      job.readyNanos = clock.nanos();
     }
     startDue();
     return true;

@@ -150,8 +150,7 @@ public final class ModelList {
 
   /**
    * Puts the files in the place of entries that stand for several: folders and patterns of a site,
-   * and models in shards. Asks the site for its listing. An entry that can't be listed stays, and
-   * fails like any other when it is fetched.
+   * and models in shards. Asks the site for its listing. An entry that can't be listed stays.
    */
   public static List<Entry> expanded(List<Entry> entries, Fetcher fetcher, Download download) {
     List<Entry> files = new ArrayList<>();

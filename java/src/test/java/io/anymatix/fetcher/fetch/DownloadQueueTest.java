@@ -454,7 +454,9 @@ class DownloadQueueTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS)
+  @DisabledOnOs(
+      value = OS.WINDOWS,
+      disabledReason = "a home folder is private there by access lists, which have no such bits")
   void nobodyElseCanReadTheQueue() throws Exception {
     gated(1);
     for (String name : List.of("queue.json", "history.jsonl")) {
