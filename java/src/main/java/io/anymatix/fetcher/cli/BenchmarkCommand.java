@@ -5,6 +5,7 @@ import io.anymatix.fetcher.cli.Table.Column;
 import io.anymatix.fetcher.fetch.BenchmarkResult;
 import io.anymatix.fetcher.fetch.Download;
 import io.anymatix.fetcher.fetch.Fetcher;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
@@ -58,7 +59,7 @@ final class BenchmarkCommand implements Callable<Integer> {
   public Integer call() throws Exception {
     Download download = new Download();
     try (Fetcher fetcher = new Fetcher(options.toConfig(spec.commandLine(), true));
-        Interrupt interrupt = Interrupt.onSignal(download::cancel)) {
+        Interrupt interrupt = Interrupt.onSignal(err, "No file is left.", download::cancel)) {
       BenchmarkResult result = measure(fetcher, download);
       if (json) {
         out.println(new ObjectMapper().writeValueAsString(result));
@@ -69,17 +70,11 @@ final class BenchmarkCommand implements Callable<Integer> {
     }
   }
 
-  private BenchmarkResult measure(Fetcher fetcher, Download download) {
-    try (ProgressView view = ProgressView.start(err, download::snapshot, json)) {
-      BenchmarkResult result =
-          fetcher.benchmark(
-              url,
-              counts,
-              seconds,
-              download,
-              run -> view.remark(connections(run) + ": " + rate(run)));
-      view.ended("");
-      return result;
+  private BenchmarkResult measure(Fetcher fetcher, Download download) throws IOException {
+    try (Screen screen = json ? Screen.none() : Screen.ofErrors(err);
+        ProgressView view = ProgressView.ofDownload(screen, download::snapshot)) {
+      return fetcher.benchmark(
+          url, counts, seconds, download, run -> screen.line(connections(run) + ": " + rate(run)));
     }
   }
 

@@ -41,7 +41,7 @@ final class DemoCommand implements Callable<Integer> {
     if (!keep) {
       Runtime.getRuntime().addShutdownHook(removal);
     }
-    try (Screen screen = Screen.open(out)) {
+    try (Screen screen = Screen.ofOutput(out)) {
       boolean held = new Demo(screen, Demo.Sizes.FULL).run(folder);
       if (keep) {
         screen.line("The files are kept in " + folder);

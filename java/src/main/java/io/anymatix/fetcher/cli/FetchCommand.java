@@ -80,7 +80,9 @@ final class FetchCommand implements Callable<Integer> {
     }
     Download[] current = {new Download()};
     try (Fetcher fetcher = new Fetcher(config);
-        Interrupt interrupt = Interrupt.onSignal(() -> current[0].cancel())) {
+        Interrupt interrupt =
+            Interrupt.onSignal(err, Interrupt.RESUMABLE, () -> current[0].cancel());
+        Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
       if (folder != null) {
         fetcher.setRoots(new Fetcher.RootsRequest(folder.toString(), null, null));
       }
@@ -89,7 +91,7 @@ final class FetchCommand implements Callable<Integer> {
       for (String url : urls) {
         current[0] = new Download();
         try {
-          FetchResult result = one(fetcher, request(url, folder), current[0]);
+          FetchResult result = one(fetcher, request(url, folder), current[0], screen);
           out.println(json ? JSON.writeValueAsString(result) : result.path());
         } catch (FetchException e) {
           failed.add(url);
@@ -107,9 +109,10 @@ final class FetchCommand implements Callable<Integer> {
     }
   }
 
-  private FetchResult one(Fetcher fetcher, FetchRequest request, Download download) {
-    try (ProgressView view = ProgressView.start(err, download::snapshot, json)) {
-      download.onMetadata(view::model);
+  private static FetchResult one(
+      Fetcher fetcher, FetchRequest request, Download download, Screen screen) {
+    try (ProgressView view = ProgressView.ofDownload(screen, download::snapshot)) {
+      download.onMetadata(told -> screen.line(ProgressLine.model(told)));
       FetchResult result = fetcher.fetch(request, download);
       view.completed(result);
       return result;

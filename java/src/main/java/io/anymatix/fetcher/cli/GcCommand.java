@@ -63,7 +63,7 @@ final class GcCommand implements Callable<Integer> {
       if (json) {
         out.println(new ObjectMapper().writeValueAsString(result));
       } else {
-        try (Screen screen = Screen.open(out)) {
+        try (Screen screen = Screen.ofOutput(out)) {
           show(result, screen);
         }
       }
@@ -75,15 +75,11 @@ final class GcCommand implements Callable<Integer> {
     String verb = result.dryRun() ? "would remove" : "removed";
     Table table = new Table(Column.TEXT, Column.NUMBER, Column.FLEXIBLE, Column.TEXT);
     for (GcResult.Removed file : result.removed()) {
-      table.row(
-          verb,
-          Table.bytes(file.bytes()),
-          ListCommand.shortened(screen, file.path()),
-          file.reason());
+      table.row(verb, Table.bytes(file.bytes()), screen.shortened(file.path()), file.reason());
     }
     table.lines(screen.lineColumns(), screen.unicode()).forEach(screen::line);
     for (GcResult.Kept kept : result.kept()) {
-      screen.line("kept " + ListCommand.shortened(screen, kept.path()) + ": " + kept.reason());
+      screen.line("kept " + screen.shortened(kept.path()) + ": " + kept.reason());
     }
     int count = result.removed().size();
     screen.line(

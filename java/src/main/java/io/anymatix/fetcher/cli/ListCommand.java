@@ -52,7 +52,7 @@ final class ListCommand implements Callable<Integer> {
         out.println(new ObjectMapper().writeValueAsString(listing));
         return 0;
       }
-      try (Screen screen = Screen.open(out)) {
+      try (Screen screen = Screen.ofOutput(out)) {
         show(listing, screen);
       }
       return 0;
@@ -80,14 +80,14 @@ final class ListCommand implements Callable<Integer> {
       parts.row(
           "  " + (received == null ? "?" : Table.bytes(received)),
           percentage(part),
-          shortened(screen, part.path()),
+          screen.shortened(part.path()),
           part.held() ? "being downloaded" : "");
     }
     section(screen, "Not complete", parts);
 
     Table missing = new Table(Column.FLEXIBLE, Column.FLEXIBLE);
     for (StoreKeeper.MissingEntry entry : listing.missing()) {
-      missing.row("  " + shortened(screen, entry.path()), url(entry.referrers()));
+      missing.row("  " + screen.shortened(entry.path()), url(entry.referrers()));
     }
     section(screen, "Named by a sidecar file, and not there", missing);
 
@@ -113,7 +113,7 @@ final class ListCommand implements Callable<Integer> {
   private static Table files(Screen screen, List<StoreKeeper.FileEntry> files) {
     Table table = new Table(Column.NUMBER, Column.FLEXIBLE);
     files.forEach(
-        file -> table.row("  " + Table.bytes(file.fileSize()), shortened(screen, file.path())));
+        file -> table.row("  " + Table.bytes(file.fileSize()), screen.shortened(file.path())));
     return table;
   }
 
@@ -144,13 +144,6 @@ final class ListCommand implements Callable<Integer> {
   }
 
   private static String name(Screen screen, String path) {
-    return shortened(screen, String.valueOf(Path.of(path).getFileName()));
-  }
-
-  /** Hashes tell a reader nothing that their first digits do not; a program gets them whole. */
-  static String shortened(Screen screen, String path) {
-    return screen.lineColumns() == Integer.MAX_VALUE
-        ? path
-        : path.replaceAll("([0-9a-f]{8})[0-9a-f]{56}", "$1");
+    return screen.shortened(String.valueOf(Path.of(path).getFileName()));
   }
 }

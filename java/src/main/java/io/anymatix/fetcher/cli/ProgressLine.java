@@ -17,7 +17,7 @@ final class ProgressLine {
   private ProgressLine() {}
 
   /**
-   * A line of no more than {@code columns} characters; what matters least is left out first.
+   * A line of no more than {@code columns} columns; what matters least is left out first.
    *
    * @param unicode whether the reader's character set has block characters
    */
@@ -53,7 +53,7 @@ final class ProgressLine {
       line.append(progress.connections() == 1 ? " connection" : " connections");
     }
     String fileName = progress.fileName();
-    if (fileName != null && line.length() + 2 + fileName.length() <= columns) {
+    if (fileName != null && line.length() + 2 + Table.columns(fileName) <= columns) {
       line.append("  ").append(fileName);
     }
     return cut(line, columns);
@@ -71,10 +71,12 @@ final class ProgressLine {
                   Locale.ROOT,
                   "%s %s in %.1f s (%.1f MB/s)%s",
                   result.outcome().wireName(),
-                  megabytes(result.bytesTransferred()),
+                  Table.bytes(result.bytesTransferred()),
                   seconds,
                   result.bytesTransferred() / 1e6 / seconds,
-                  result.bytesReused() > 0 ? ", " + megabytes(result.bytesReused()) + " kept" : "");
+                  result.bytesReused() > 0
+                      ? ", " + Table.bytes(result.bytesReused()) + " kept"
+                      : "");
         };
     return result.fileName() + " " + how;
   }
@@ -100,6 +102,6 @@ final class ProgressLine {
   }
 
   private static String cut(StringBuilder line, int columns) {
-    return line.substring(0, Math.max(0, Math.min(columns, line.length()))).stripTrailing();
+    return Table.head(line.toString(), columns).stripTrailing();
   }
 }

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -84,34 +85,40 @@ final class PullCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "pull needs to know where models live: --models-dir or --folder.");
     }
-    try (Fetcher fetcher = new Fetcher(config)) {
-      List<ModelList.Entry> entries =
-          ModelList.expanded(ModelList.read(list, type, asNamed, fetcher), fetcher, new Download());
-      Batch batch =
-          new Batch(
-              fetcher,
-              entries.stream().map(ModelList.Entry::item).toList(),
-              new Batch.Options(
-                  marker == null ? null : marker.toAbsolutePath().normalize().toString(),
-                  true,
-                  parallel,
-                  smallFirst,
-                  asNamed));
-      try (Interrupt interrupt = Interrupt.onSignal(batch::cancel)) {
-        PullView view = PullView.start(err, batch, entries.size(), json);
-        Batch.Result result;
-        try {
-          result = batch.run();
-        } finally {
-          view.close();
-        }
-        print(result);
-        return interrupt.exitCode(exitCode(result));
+    Download listing = new Download();
+    AtomicReference<Runnable> cancel = new AtomicReference<>(listing::cancel);
+    try (Fetcher fetcher = new Fetcher(config);
+        Interrupt interrupt =
+            Interrupt.onSignal(err, Interrupt.RESUMABLE, () -> cancel.get().run());
+        Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
+      List<Batch.Item> items = items(fetcher, listing);
+      Batch batch = batch(fetcher, items);
+      cancel.set(batch::cancel);
+      interrupt.throwIfSignalled();
+      PullView view = new PullView(screen, batch, items);
+      Batch.Result result;
+      try (view) {
+        result = batch.run();
       }
+      print(result, view);
+      return interrupt.exitCode(exitCode(result));
     }
   }
 
-  private void print(Batch.Result result) throws Exception {
+  private List<Batch.Item> items(Fetcher fetcher, Download listing) {
+    List<ModelList.Entry> entries = ModelList.read(list, type, asNamed, fetcher);
+    return ModelList.expanded(entries, fetcher, listing).stream()
+        .map(ModelList.Entry::item)
+        .toList();
+  }
+
+  private Batch batch(Fetcher fetcher, List<Batch.Item> items) {
+    String markerPath = marker == null ? null : marker.toAbsolutePath().normalize().toString();
+    return new Batch(
+        fetcher, items, new Batch.Options(markerPath, true, parallel, smallFirst, asNamed));
+  }
+
+  private void print(Batch.Result result, PullView view) throws Exception {
     if (json) {
       Map<String, Object> whole = new LinkedHashMap<>();
       whole.put("ok", result.ok());
@@ -124,7 +131,7 @@ final class PullCommand implements Callable<Integer> {
         out.println(ending.result().path());
       }
     }
-    PullView.summary(result).forEach(err::println);
+    view.summarise(result);
   }
 
   private static Object member(Batch.Ending ending) {

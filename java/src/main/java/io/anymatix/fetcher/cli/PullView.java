@@ -1,140 +1,84 @@
 package io.anymatix.fetcher.cli;
 
+import io.anymatix.fetcher.cli.Screen.Style;
+import io.anymatix.fetcher.cli.Table.Column;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.fetch.Batch;
 import io.anymatix.fetcher.fetch.FetchRequest;
 import io.anymatix.fetcher.fetch.FetchResult;
 import io.anymatix.fetcher.fetch.Progress;
-import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 
 /**
- * Shows running downloads on stderr: at a terminal a bar for each and one for all together, which
- * stay at the bottom; without one a line for each that has ended, and for all now and then.
+ * Shows a batch on stderr: at a terminal a bar for each file that is being brought and one for all
+ * together, which stay at the bottom; without one all together now and then. A file that has ended
+ * gets a line that stays, unless it was there before.
  */
-final class PullView {
-  /** Fits a terminal of 80 columns: a longer line would wrap, and could not be replaced. */
-  private static final int COLUMNS = 79;
-
-  private static final int NAME_COLUMNS = 27;
-
-  /** Bars of files, at most: the block must fit a terminal of 24 lines. */
-  private static final int MOST_BARS = 16;
+final class PullView implements AutoCloseable {
+  private static final int WIDEST_NAME = 40;
+  private static final int NARROWEST_NAME = 16;
 
   /** A longer table is cut to what failed. */
   private static final int MOST_ROWS = 60;
 
-  private static final long TERMINAL_TICK_MILLIS = 100;
-  private static final long PLAIN_TICK_MILLIS = 250;
-  private static final int PLAIN_TICKS_BETWEEN_TOTALS = 20;
-
-  private final PrintWriter err;
+  private final Screen screen;
   private final Batch batch;
-  private final int files;
-  private final boolean terminal;
+  private final List<Batch.Item> items;
   private final boolean[] told;
-  private final Thread ticker;
-  private int linesShown;
-  private int ticks;
-  private boolean ended;
+  private final ProgressView ticker;
 
-  private PullView(PrintWriter err, Batch batch, int files, boolean terminal) {
-    this.err = err;
+  PullView(Screen screen, Batch batch, List<Batch.Item> items) {
+    this.screen = screen;
     this.batch = batch;
-    this.files = files;
-    this.terminal = terminal;
-    this.told = new boolean[files];
-    this.ticker = new Thread(this::tick, "progress");
-    ticker.setDaemon(true);
+    this.items = items;
+    this.told = new boolean[items.size()];
+    this.ticker = ProgressView.of(screen, this::lines);
   }
 
-  /** Starts to show; {@code silent} shows nothing at all, for programs. */
-  static PullView start(PrintWriter err, Batch batch, int files, boolean silent) {
-    PullView view = new PullView(err, batch, files, Cli.isTerminal());
-    view.ended = silent;
-    if (!silent) {
-      view.ticker.start();
-    }
-    return view;
-  }
-
-  private void tick() {
-    try {
-      synchronized (this) {
-        while (!ended) {
-          wait(terminal ? TERMINAL_TICK_MILLIS : PLAIN_TICK_MILLIS);
-          if (!ended) {
-            show();
-          }
-        }
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
-  }
-
-  private void show() {
-    StringBuilder screen = new StringBuilder(eraseBars());
-    endedSinceLastTime().forEach(line -> screen.append(line).append('\n'));
-    if (terminal) {
-      List<String> bars = bars();
-      bars.forEach(line -> screen.append(line).append('\n'));
-      linesShown = bars.size();
-    } else if (++ticks % PLAIN_TICKS_BETWEEN_TOTALS == 0) {
-      screen.append(totalLine()).append('\n');
-    }
-    err.print(screen);
-    err.flush();
-  }
-
-  /** Goes up to the first bar and clears what is below. */
-  private String eraseBars() {
-    String erase = linesShown == 0 ? "" : "\u001b[" + linesShown + "A\u001b[J";
-    linesShown = 0;
-    return erase;
-  }
-
-  private List<String> endedSinceLastTime() {
+  private List<String> lines() {
+    tellEnded();
     List<String> lines = new ArrayList<>();
-    for (int i = 0; i < files; i++) {
+    if (screen.isTerminal()) {
+      List<Batch.Running> running = batch.running();
+      int most = Math.max(1, screen.rows() - 2);
+      running.stream().limit(most).map(this::bar).forEach(lines::add);
+    }
+    lines.add(bar("total: " + batch.endedFiles() + " of " + items.size(), batch.total()));
+    return lines;
+  }
+
+  private void tellEnded() {
+    for (int i = 0; i < told.length; i++) {
       Batch.Ending ending = told[i] ? null : batch.ending(i);
       if (ending != null) {
         told[i] = true;
-        lines.add(line(ending));
+        tell(ending);
       }
     }
-    return lines;
   }
 
-  private static String line(Batch.Ending ending) {
+  private void tell(Batch.Ending ending) {
     FetchResult result = ending.result();
-    return result != null
-        ? ProgressLine.ended(result)
-        : name(ending) + " failed: " + reason(ending);
-  }
-
-  private List<String> bars() {
-    List<String> lines = new ArrayList<>();
-    List<Batch.Running> running = batch.running();
-    for (Batch.Running file : running.subList(0, Math.min(MOST_BARS, running.size()))) {
-      String name = file.progress().fileName();
-      lines.add(bar(name.isEmpty() ? "file " + (file.item() + 1) : name, file.progress()));
+    if (result == null) {
+      screen.line(name(ending.item()) + " failed: " + reason(ending));
+    } else if (result.outcome() != FetchResult.Outcome.PRESENT) {
+      screen.line(screen.shortened(ProgressLine.ended(result)));
     }
-    lines.add(totalLine());
-    return lines;
   }
 
-  private String totalLine() {
-    return bar("total: " + batch.endedFiles() + " of " + files + " files", batch.total());
+  private String bar(Batch.Running file) {
+    String name = file.progress().fileName();
+    return bar(name.isEmpty() ? name(items.get(file.item())) : name, file.progress());
   }
 
-  private static String bar(String name, Progress progress) {
-    String fitting =
-        name.length() <= NAME_COLUMNS ? name : name.substring(0, NAME_COLUMNS - 2) + "..";
-    String line = ProgressLine.of(withoutName(progress), COLUMNS - NAME_COLUMNS - 1, false);
-    return String.format(Locale.ROOT, "%-" + NAME_COLUMNS + "s %s", fitting, line);
+  private String bar(String name, Progress progress) {
+    int columns = screen.columns() - 1;
+    int nameColumns = Math.max(NARROWEST_NAME, Math.min(WIDEST_NAME, columns / 3));
+    String fitting = Table.withoutMiddle(name, nameColumns, screen.unicode());
+    return fitting
+        + " ".repeat(nameColumns + 1 - Table.columns(fitting))
+        + ProgressLine.of(withoutName(progress), columns - nameColumns - 1, screen.unicode());
   }
 
   private static Progress withoutName(Progress progress) {
@@ -156,22 +100,48 @@ final class PullView {
   }
 
   /** Shows the last of it; the bars are gone. */
-  synchronized void close() {
-    if (!ended) {
-      ended = true;
-      err.print(eraseBars());
-      endedSinceLastTime().forEach(err::println);
-      err.flush();
-    }
-    notifyAll();
+  @Override
+  public void close() {
+    ticker.close();
+    tellEnded();
   }
 
   /** A table of how the files ended, and a last line with their numbers. */
-  static List<String> summary(Batch.Result result) {
+  void summarise(Batch.Result result) {
     List<Batch.Ending> files = result.files();
-    boolean onlyFailures = files.size() > MOST_ROWS;
-    List<String> lines = new ArrayList<>();
-    lines.add("");
+    List<Batch.Ending> shown =
+        files.size() > MOST_ROWS
+            ? files.stream().filter(ending -> ending.result() == null).toList()
+            : files;
+    Table table = new Table(Column.TEXT, Column.NUMBER, Column.FLEXIBLE);
+    shown.forEach(ending -> addRow(table, ending));
+    List<String> rows = table.lines(screen.lineColumns(), screen.unicode());
+    screen.line("");
+    for (int i = 0; i < shown.size(); i++) {
+      Batch.Ending ending = shown.get(i);
+      boolean isBad = ending.result() == null && !ending.item().optional();
+      screen.line(isBad ? screen.styled(Style.BAD, rows.get(i)) : rows.get(i));
+      if (ending.result() == null) {
+        screen.line("    " + reason(ending));
+      }
+    }
+    screen.line(numbers(files));
+  }
+
+  private void addRow(Table table, Batch.Ending ending) {
+    FetchResult file = ending.result();
+    if (file != null) {
+      table.row(
+          file.outcome().wireName(),
+          Table.bytes(file.fileSize()),
+          screen.shortened(file.fileName()));
+    } else {
+      table.row(
+          ending.item().optional() ? "left out" : "FAILED", kind(ending), name(ending.item()));
+    }
+  }
+
+  private static String numbers(List<Batch.Ending> files) {
     int there = 0;
     int leftOut = 0;
     long bytes = 0;
@@ -183,37 +153,17 @@ final class PullView {
       } else {
         leftOut += ending.item().optional() ? 1 : 0;
       }
-      if (file == null || !onlyFailures) {
-        lines.add(row(ending));
-      }
     }
     int failed = files.size() - there - leftOut;
-    lines.add(
-        there
-            + " of "
-            + files.size()
-            + (files.size() == 1 ? " file is there, " : " files are there, ")
-            + ProgressLine.megabytes(bytes)
-            + " received"
-            + (leftOut > 0 ? "; " + leftOut + " optional left out" : "")
-            + (failed > 0 ? "; " + failed + " failed" : "")
-            + ".");
-    return lines;
-  }
-
-  private static String row(Batch.Ending ending) {
-    FetchResult file = ending.result();
-    if (file != null) {
-      return String.format(
-          Locale.ROOT,
-          "%-10s  %11s  %s",
-          file.outcome().wireName(),
-          ProgressLine.megabytes(file.fileSize()),
-          file.fileName());
-    }
-    String outcome = ending.item().optional() ? "left out" : "FAILED";
-    return String.format(
-        Locale.ROOT, "%-10s  %11s  %s: %s", outcome, kind(ending), name(ending), reason(ending));
+    return there
+        + " of "
+        + files.size()
+        + (files.size() == 1 ? " file is there, " : " files are there, ")
+        + Table.bytes(bytes)
+        + " received"
+        + (leftOut > 0 ? "; " + leftOut + " optional left out" : "")
+        + (failed > 0 ? "; " + failed + " failed" : "")
+        + ".";
   }
 
   private static String kind(Batch.Ending ending) {
@@ -222,19 +172,21 @@ final class PullView {
         : "invalid";
   }
 
+  /** What went wrong, and what to do about it. */
   private static String reason(Batch.Ending ending) {
     RuntimeException failure = ending.failure();
-    return failure == null ? "" : String.valueOf(failure.getMessage());
+    String message = failure == null ? "" : String.valueOf(failure.getMessage());
+    return failure instanceof FetchException fetch ? message + " " + fetch.hint() : message;
   }
 
   /** What the list calls the file: its name, else the last part of the link. */
-  private static String name(Batch.Ending ending) {
-    FetchRequest request = ending.item().request();
+  private static String name(Batch.Item item) {
+    FetchRequest request = item.request();
     String name = request.name();
     if (name != null && !name.equals(FetchRequest.SOURCE_NAME)) {
       return name;
     }
     String url = request.shownUrl().replaceFirst("[?#].*", "");
-    return url.substring(url.lastIndexOf('/') + 1);
+    return url.endsWith("/") ? url : url.substring(url.lastIndexOf('/') + 1);
   }
 }

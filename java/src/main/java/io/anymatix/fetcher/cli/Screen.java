@@ -2,22 +2,30 @@ package io.anymatix.fetcher.cli;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.Writer;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
+import org.jline.terminal.TerminalBuilder.SystemOutput;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Where a command shows lines of text, the last of which may be replaced while work goes on: a
  * terminal with colours, or a plain stream, to which a replaced line goes now and then only. Safe
  * from any thread.
+ *
+ * <p>The process has one terminal: a screen is closed before another one is opened.
  */
 final class Screen implements AutoCloseable {
-  private static final long PLAIN_UPDATE_NANOS = 2_000_000_000L;
+  private static final long PLAIN_UPDATE_NANOS = 5_000_000_000L;
+  private static final Pattern HASH = Pattern.compile("([0-9a-f]{8})[0-9a-f]{56}");
   private static final int PLAIN_COLUMNS = 80;
+  private static final int PLAIN_ROWS = 24;
 
   /** How a piece of text stands out. */
   enum Style {
@@ -43,8 +51,9 @@ final class Screen implements AutoCloseable {
   private final @Nullable Terminal terminal;
   private final boolean colours;
   private final boolean unicode;
-  private boolean replaceable;
-  private long lastUpdateNanos = System.nanoTime() - PLAIN_UPDATE_NANOS;
+  private int replaceableLines;
+  private boolean closed;
+  private long lastUpdateNanos = System.nanoTime();
 
   private Screen(PrintWriter out, @Nullable Terminal terminal, boolean colours) {
     this.out = out;
@@ -54,9 +63,18 @@ final class Screen implements AutoCloseable {
     this.unicode = charset.newEncoder().canEncode('█');
   }
 
-  /** The terminal of this process, or {@code out} if there is none or it can do nothing. */
-  static Screen open(PrintWriter out) {
-    Terminal terminal = Cli.isTerminal() ? systemTerminal() : null;
+  /** Standard output if it is a terminal, or {@code out} if it is none or can do nothing. */
+  static Screen ofOutput(PrintWriter out) {
+    return of(SystemOutput.SysOut, out);
+  }
+
+  /** Standard error if it is a terminal, or {@code err} if it is none or can do nothing. */
+  static Screen ofErrors(PrintWriter err) {
+    return of(SystemOutput.SysErr, err);
+  }
+
+  private static Screen of(SystemOutput stream, PrintWriter out) {
+    Terminal terminal = systemTerminal(stream);
     return terminal == null
         ? plain(out)
         : new Screen(terminal.writer(), terminal, wantsColours(System.getenv()));
@@ -67,14 +85,28 @@ final class Screen implements AutoCloseable {
     return new Screen(out, null, false);
   }
 
+  /** Shows nothing to anybody. */
+  static Screen none() {
+    return plain(new PrintWriter(Writer.nullWriter()));
+  }
+
   /** Whether the environment leaves colours on: see no-color.org. */
   static boolean wantsColours(Map<String, String> environment) {
     return environment.getOrDefault("NO_COLOR", "").isEmpty();
   }
 
-  private static @Nullable Terminal systemTerminal() {
+  private static @Nullable Terminal systemTerminal(SystemOutput stream) {
+    if (!mayBeTerminal()) {
+      return null;
+    }
     try {
-      Terminal terminal = TerminalBuilder.builder().system(true).dumb(false).build();
+      Terminal terminal =
+          TerminalBuilder.builder()
+              .system(true)
+              .systemOutput(stream)
+              .dumb(false)
+              .nativeSignals(false) // else Ctrl-C would kill the process, without its hooks
+              .build();
       if (!terminal.getType().toLowerCase(Locale.ROOT).startsWith("dumb")) {
         return terminal;
       }
@@ -85,10 +117,26 @@ final class Screen implements AutoCloseable {
     }
   }
 
+  /** Spares a process in a script the search for a terminal. */
+  private static boolean mayBeTerminal() {
+    return Cli.isTerminal() || System.getenv("TERM") != null;
+  }
+
+  /** Whether a person looks at it, and lines can be replaced. */
+  boolean isTerminal() {
+    return terminal != null;
+  }
+
   /** Columns of a line. */
   int columns() {
     int columns = terminal == null ? 0 : terminal.getWidth();
     return columns > 0 ? columns : PLAIN_COLUMNS;
+  }
+
+  /** Lines that are seen at once. */
+  int rows() {
+    int rows = terminal == null ? 0 : terminal.getHeight();
+    return rows > 0 ? rows : PLAIN_ROWS;
   }
 
   /** Characters that a line of a table may have: as many as it needs, where nothing wraps. */
@@ -101,32 +149,69 @@ final class Screen implements AutoCloseable {
     return unicode;
   }
 
+  /** Hashes tell a reader nothing that their first digits do not; a program gets them whole. */
+  String shortened(String text) {
+    return terminal == null ? text : HASH.matcher(text).replaceAll("$1");
+  }
+
   /** The text in a style, where there are colours. */
   String styled(Style style, String text) {
     return colours ? style.apply(text) : text;
   }
 
-  /** Shows a line that stays, in place of a replaceable one. */
+  /** Shows a line that stays, in place of the replaceable ones. */
   synchronized void line(String text) {
-    out.println((replaceable ? "\r\u001b[K" : "") + text);
+    out.println(erase() + text);
     out.flush();
-    replaceable = false;
   }
 
-  /** Shows a line, of at most {@link #columns} - 1 characters, that the next one replaces. */
-  synchronized void update(String text) {
+  /** Shows a line that the next one replaces. */
+  void update(String line) {
+    update(List.of(line));
+  }
+
+  /**
+   * Shows lines, each of at most {@link #columns} - 1 characters, that whatever comes next
+   * replaces.
+   */
+  synchronized void update(List<String> lines) {
+    if (closed) {
+      return;
+    }
     if (terminal != null) {
-      out.print("\r\u001b[K" + text);
-      replaceable = true;
+      out.print(erase() + String.join("\n", lines));
+      replaceableLines = lines.size();
     } else if (System.nanoTime() - lastUpdateNanos >= PLAIN_UPDATE_NANOS) {
       lastUpdateNanos = System.nanoTime();
-      out.println(text);
+      lines.forEach(out::println);
     }
     out.flush();
   }
 
+  /** Takes the replaceable lines away. */
+  synchronized void clear() {
+    out.print(erase());
+    out.flush();
+  }
+
+  /** Goes to the first replaceable line and clears what is from there on. */
+  private String erase() {
+    int up = replaceableLines - 1;
+    replaceableLines = 0;
+    return up < 0 ? "" : "\r" + (up == 0 ? "" : "\u001b[" + up + "A") + "\u001b[J";
+  }
+
+  /** Leaves the terminal as it was; what was replaceable stays, and nothing is shown below it. */
   @Override
-  public void close() throws IOException {
+  public synchronized void close() throws IOException {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    if (replaceableLines > 0) {
+      out.println();
+    }
+    out.flush();
     if (terminal != null) {
       terminal.close();
     }

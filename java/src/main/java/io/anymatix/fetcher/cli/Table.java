@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import org.jline.utils.WCWidth;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -51,7 +52,7 @@ final class Table {
       StringBuilder line = new StringBuilder();
       for (int i = 0; i < row.length; i++) {
         String cell = withoutMiddle(row[i], widths[i], unicode);
-        String padding = " ".repeat(widths[i] - cell.length());
+        String padding = " ".repeat(widths[i] - columns(cell));
         boolean isNumber = columns.get(i) == Column.NUMBER;
         line.append(i == 0 ? "" : GAP).append(isNumber ? padding + cell : cell + padding);
       }
@@ -64,7 +65,7 @@ final class Table {
     int[] widths = new int[columns.size()];
     for (String[] row : rows) {
       for (int i = 0; i < row.length; i++) {
-        widths[i] = Math.max(widths[i], row[i].length());
+        widths[i] = Math.max(widths[i], columns(row[i]));
       }
     }
     int surplus = Arrays.stream(widths).sum() + GAP.length() * (widths.length - 1) - width;
@@ -85,15 +86,36 @@ final class Table {
     return widths;
   }
 
-  /** A text of at most {@code width} characters: both ends, and a sign where the rest was. */
+  /** Columns of a terminal that a text takes: two for most characters of East Asia. */
+  static int columns(String text) {
+    return text.codePoints().map(c -> Math.max(0, WCWidth.wcwidth(c))).sum();
+  }
+
+  /** A text of at most {@code width} columns: both ends, and a sign where the rest was. */
   static String withoutMiddle(String text, int width, boolean unicode) {
-    if (text.length() <= width) {
+    if (columns(text) <= width) {
       return text;
     }
     String sign = unicode ? "…" : "..";
     int kept = Math.max(0, width - sign.length());
-    int head = (kept + 1) / 2;
-    return text.substring(0, head) + sign + text.substring(text.length() - (kept - head));
+    String head = head(text, (kept + 1) / 2);
+    String backwards = new StringBuilder(text).reverse().toString();
+    String tail = new StringBuilder(head(backwards, kept / 2)).reverse().toString();
+    return head + sign + tail;
+  }
+
+  /** The beginning of a text, of at most {@code width} columns. */
+  static String head(String text, int width) {
+    int columns = 0;
+    for (int at = 0; at < text.length(); ) {
+      int character = text.codePointAt(at);
+      columns += Math.max(0, WCWidth.wcwidth(character));
+      if (columns > width) {
+        return text.substring(0, at);
+      }
+      at += Character.charCount(character);
+    }
+    return text;
   }
 
   /** A number of bytes for a reader, in powers of 1000: {@code 12.3 GB}. */

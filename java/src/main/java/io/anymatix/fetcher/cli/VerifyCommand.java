@@ -8,6 +8,7 @@ import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.fetch.StoreKeeper;
 import io.anymatix.fetcher.fetch.StoreKeeper.CorruptEntry;
 import io.anymatix.fetcher.fetch.StoreKeeper.VerifyResult;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -45,12 +46,12 @@ final class VerifyCommand implements Callable<Integer> {
   public Integer call() throws Exception {
     Download download = new Download();
     try (Fetcher fetcher = place.open(options, spec.commandLine());
-        Interrupt interrupt = Interrupt.onSignal(download::cancel)) {
+        Interrupt interrupt = Interrupt.onSignal(err, "", download::cancel)) {
       VerifyResult result = verify(new StoreKeeper(fetcher), download);
       if (json) {
         out.println(new ObjectMapper().writeValueAsString(result));
       } else {
-        try (Screen screen = Screen.open(out)) {
+        try (Screen screen = Screen.ofOutput(out)) {
           show(result, screen);
         }
       }
@@ -59,11 +60,10 @@ final class VerifyCommand implements Callable<Integer> {
     }
   }
 
-  private VerifyResult verify(StoreKeeper keeper, Download download) {
-    try (ProgressView view = ProgressView.start(err, download::snapshot, json)) {
-      VerifyResult result = keeper.verify(place.type, place.dir(), repair, download);
-      view.ended("");
-      return result;
+  private VerifyResult verify(StoreKeeper keeper, Download download) throws IOException {
+    try (Screen screen = json ? Screen.none() : Screen.ofErrors(err);
+        ProgressView view = ProgressView.ofDownload(screen, download::snapshot)) {
+      return keeper.verify(place.type, place.dir(), repair, download);
     }
   }
 

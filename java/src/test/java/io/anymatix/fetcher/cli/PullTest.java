@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.Main;
+import io.anymatix.fetcher.cli.PullProcess.Run;
 import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Fault;
@@ -17,13 +18,11 @@ import io.anymatix.fetcher.testing.Request;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -36,17 +35,13 @@ class PullTest {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   @SuppressWarnings("NullAway.Init") // set before each test
-  @TempDir
-  Path home;
-
-  @SuppressWarnings("NullAway.Init") // set before each test
-  private Path models;
+  private PullProcess pull;
 
   private final ByteRangeServer server = ByteRangeServer.start();
 
   @BeforeEach
-  void makeModelsFolder() throws IOException {
-    models = Files.createDirectories(home.resolve("models")).toRealPath();
+  void makeModelsFolder(@TempDir Path home) throws IOException {
+    pull = new PullProcess(home);
   }
 
   @AfterEach
@@ -54,63 +49,20 @@ class PullTest {
     server.close();
   }
 
-  /** What a run left: exit code, stdout, stderr. */
-  private record Run(int exitCode, List<String> out, String err) {}
-
-  private Process start(String... arguments) throws IOException {
-    List<String> command =
-        new ArrayList<>(
-            List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Duser.home=" + home,
-                "-XX:TieredStopAtLevel=1",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName(),
-                "pull",
-                "--models-dir",
-                models.toString()));
-    command.addAll(List.of(arguments));
-    ProcessBuilder builder = new ProcessBuilder(command);
-    builder.environment().keySet().retainAll(List.of("PATH", "Path", "SystemRoot", "TEMP"));
-    builder
-        .redirectOutput(home.resolve("out").toFile())
-        .redirectError(home.resolve("err").toFile());
-    return builder.start();
+  private Path models() {
+    return pull.models;
   }
 
   private Run run(String... arguments) throws Exception {
-    Process process = start(arguments);
-    assertTrue(process.waitFor(100, TimeUnit.SECONDS));
-    return new Run(
-        process.exitValue(),
-        Files.readAllLines(home.resolve("out")),
-        Files.readString(home.resolve("err")));
+    return pull.run(arguments);
   }
 
   private String list(String... lines) throws IOException {
-    return Files.write(home.resolve("list.txt"), List.of(lines)).toString();
+    return pull.list("list.txt", lines);
   }
 
   private String serve(String name, long lengthBytes) {
     return server.serve("/" + name, Content.safetensors(1, lengthBytes)).url();
-  }
-
-  private List<Path> filesBelowModels() throws IOException {
-    List<Path> found = new ArrayList<>();
-    for (Path type : list(models)) {
-      found.addAll(list(type));
-    }
-    return found;
-  }
-
-  private static List<Path> list(Path folder) throws IOException {
-    if (!Files.isDirectory(folder)) {
-      return List.of(folder);
-    }
-    try (Stream<Path> files = Files.list(folder)) {
-      return files.toList();
-    }
   }
 
   @Test
@@ -121,12 +73,12 @@ class PullTest {
                 serve("a.safetensors", 20 * KIB) + " vae",
                 serve("b.safetensors", 30 * KIB) + " loras b.safetensors"),
             "--marker",
-            models.resolve("done").toString());
+            models().resolve("done").toString());
     assertEquals(0, run.exitCode(), run.err());
     assertEquals(2, run.out().size());
-    assertTrue(Path.of(run.out().get(0)).startsWith(models.resolve("vae")), run.out()::toString);
-    assertTrue(Files.exists(models.resolve("loras").resolve("b.safetensors")));
-    assertTrue(Files.exists(models.resolve("done")));
+    assertTrue(Path.of(run.out().get(0)).startsWith(models().resolve("vae")), run.out()::toString);
+    assertTrue(Files.exists(models().resolve("loras").resolve("b.safetensors")));
+    assertTrue(Files.exists(models().resolve("done")));
     assertTrue(run.err().contains("2 of 2 files are there"), run.err());
     assertFalse(run.err().contains("\u001b"), "no control sequences without a terminal");
     int before = server.requests().size();
@@ -140,14 +92,14 @@ class PullTest {
     String list =
         list(
             server.url("/missing.safetensors") + " vae", serve("a.safetensors", 20 * KIB) + " vae");
-    Run run = run(list, "--marker", models.resolve("done").toString());
+    Run run = run(list, "--marker", models().resolve("done").toString());
     assertEquals(3, run.exitCode(), run.err());
     assertEquals(1, run.out().size());
     assertTrue(
         run.err().lines().anyMatch(line -> line.startsWith("FAILED") && line.contains("notFound")),
         run.err());
     assertTrue(run.err().contains("1 of 2 files are there"), run.err());
-    assertFalse(Files.exists(models.resolve("done")));
+    assertFalse(Files.exists(models().resolve("done")));
   }
 
   @Test
@@ -179,14 +131,14 @@ class PullTest {
     assertTrue(run.err().contains("list.txt:2: "), run.err());
     assertTrue(run.err().contains("list.txt:3: "), run.err());
     assertEquals(0, server.requests().size());
-    assertEquals(List.of(), filesBelowModels());
+    assertEquals(List.of(), pull.files());
   }
 
   @Test
   void everyFileGetsItsPlainNameIfThatIsWanted() throws Exception {
     Run run = run(list(serve("a.safetensors", 20 * KIB) + " vae"), "--as-named");
     assertEquals(0, run.exitCode(), run.err());
-    assertTrue(Files.isSameFile(models.resolve("vae/a.safetensors"), Path.of(run.out().get(0))));
+    assertTrue(Files.isSameFile(models().resolve("vae/a.safetensors"), Path.of(run.out().get(0))));
   }
 
   @Test
@@ -198,7 +150,7 @@ class PullTest {
             .serve("/big.safetensors", content)
             .when(Request::isForContent, Fault.freezesAfter(900_000, gate));
     String list = list(serve("small.safetensors", 20 * KIB) + " vae", big.url() + " checkpoints");
-    Process killed = start(list, "--connections", "4");
+    Process killed = pull.start(list, "--connections", "4");
     gate.awaitArrivals(4);
     awaitReceived(2 * MIB);
     killed.destroyForcibly().waitFor();
@@ -222,12 +174,12 @@ class PullTest {
   }
 
   private boolean isSmallFileThere() throws IOException {
-    return filesBelowModels().stream().anyMatch(file -> file.toString().endsWith(".json"));
+    return pull.files().stream().anyMatch(file -> file.toString().endsWith(".json"));
   }
 
   private long receivedBytes() throws IOException {
     long bytes = 0;
-    for (Path file : filesBelowModels()) {
+    for (Path file : pull.files()) {
       if (file.getFileName().toString().matches("big_.*[.]part[.]segments")) {
         String text = Files.readString(file);
         int written = text.indexOf("\"written\"");
@@ -251,10 +203,10 @@ class PullTest {
                 "pull",
                 list("https://models.test/a vae"))
             .redirectErrorStream(true)
-            .redirectOutput(home.resolve("out").toFile())
+            .redirectOutput(pull.home.resolve("out").toFile())
             .start();
     assertTrue(process.waitFor(60, TimeUnit.SECONDS));
     assertEquals(2, process.exitValue());
-    assertTrue(Files.readString(home.resolve("out")).contains("--models-dir"));
+    assertTrue(Files.readString(pull.home.resolve("out")).contains("--models-dir"));
   }
 }
