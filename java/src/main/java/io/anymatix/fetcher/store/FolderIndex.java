@@ -40,7 +40,10 @@ final class FolderIndex {
     return folders.computeIfAbsent(folder, Folder::new).sidecarsOf(EffectiveUrl.storedForm(url));
   }
 
-  /** The notes of a folder that say that a part is complete. */
+  /**
+   * The notes of a folder that say that a part is complete, as of the last time that its sidecar
+   * files were asked for.
+   */
   List<Path> completionNotes(Path folder) {
     return folders.computeIfAbsent(folder, Folder::new).completionNotes();
   }
@@ -81,7 +84,6 @@ final class FolderIndex {
     }
 
     synchronized List<Path> completionNotes() {
-      refresh();
       return completionNotes;
     }
 

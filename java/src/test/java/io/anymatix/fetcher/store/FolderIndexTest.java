@@ -106,10 +106,12 @@ class FolderIndexTest {
 
   @Test
   void completionNotesAreToldBesideTheSidecarFiles() throws Exception {
-    sidecar("a", URL);
+    Path sidecar = sidecar("a", URL);
     Path note = write("m.safetensors" + ModelStore.COMPLETION_SUFFIX, "{}");
+    assertEquals(List.of(sidecar), index.sidecarsOf(folder, URL));
     assertEquals(List.of(note), index.completionNotes(folder));
     Files.delete(note);
+    assertEquals(List.of(sidecar), index.sidecarsOf(folder, URL));
     assertEquals(List.of(), index.completionNotes(folder));
   }
 
