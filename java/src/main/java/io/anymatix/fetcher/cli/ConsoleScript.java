@@ -86,4 +86,9 @@ final class ConsoleScript implements ConsoleSession.Output {
   public String styled(Screen.Style style, String text) {
     return text;
   }
+
+  @Override
+  public int columns() {
+    return Integer.MAX_VALUE;
+  }
 }

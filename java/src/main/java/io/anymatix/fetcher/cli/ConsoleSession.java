@@ -45,6 +45,9 @@ final class ConsoleSession implements AutoCloseable {
 
   private static final long DISCOVERY_PATIENCE_SECONDS = 10;
 
+  /** Of the names in the help. */
+  private static final int NAME_COLUMNS = 15;
+
   /** Where a session shows things. Called by several threads, and safe for that. */
   interface Output {
     /** A block of lines: an answer, a notification, or a remark of the console. */
@@ -58,6 +61,9 @@ final class ConsoleSession implements AutoCloseable {
 
     /** The text in a style, where there are colours. */
     String styled(Screen.Style style, String text);
+
+    /** Columns of a line; more than any text needs where nothing is broken. */
+    int columns();
   }
 
   private final List<String> ownCommand;
@@ -289,7 +295,10 @@ final class ConsoleSession implements AutoCloseable {
     client = null;
     restarted = false;
     command = words.isEmpty() ? ownCommand : List.of(words.split("\\s+"));
-    start();
+    if (!start().isAlive()) {
+      showMistake(command.get(0) + " has ended again.");
+      return false;
+    }
     remark("Attached to " + (words.isEmpty() ? "a process of this program" : words) + ".");
     return true;
   }
@@ -573,8 +582,11 @@ final class ConsoleSession implements AutoCloseable {
   }
 
   private String row(String name, String text) {
-    String padded = String.format(Locale.ROOT, "%-15s", name);
-    return "\n  " + output.styled(Screen.Style.NAME, padded) + " " + text;
+    String padded = String.format(Locale.ROOT, "%-" + NAME_COLUMNS + "s", name);
+    int indent = NAME_COLUMNS + 3;
+    String lines =
+        String.join("\n" + " ".repeat(indent), Table.wrapped(text, output.columns() - indent));
+    return "\n  " + output.styled(Screen.Style.NAME, padded) + " " + lines;
   }
 
   private String help(String name) {

@@ -40,6 +40,7 @@ final class ConsoleTerminal implements ConsoleSession.Output {
   /** By label; guarded by this. */
   private final Map<String, String> progressLines = new LinkedHashMap<>();
 
+  private int statusLines;
   private long plainProgressNanos = System.nanoTime() - PLAIN_PROGRESS_NANOS;
 
   /**
@@ -150,6 +151,11 @@ final class ConsoleTerminal implements ConsoleSession.Output {
       progressLines.put(label, line);
     }
     if (status != null) {
+      if (progressLines.size() != statusLines) {
+        // Lines that move are not drawn again where they look as before.
+        status.update(List.of());
+        statusLines = progressLines.size();
+      }
       status.update(progressLines.values().stream().map(AttributedString::new).toList());
     } else if (progress != null && System.nanoTime() - plainProgressNanos >= PLAIN_PROGRESS_NANOS) {
       plainProgressNanos = System.nanoTime();
@@ -162,7 +168,8 @@ final class ConsoleTerminal implements ConsoleSession.Output {
     return colours ? style.apply(text) : text;
   }
 
-  private int columns() {
+  @Override
+  public int columns() {
     return terminal.getWidth() > 0 ? terminal.getWidth() : PLAIN_COLUMNS;
   }
 }

@@ -57,7 +57,7 @@ final class ProgressView implements AutoCloseable {
   /** Says how a download ended, in the place of its bar. */
   synchronized void completed(FetchResult result) {
     ended = true;
-    screen.line(ProgressLine.ended(result));
+    screen.sentence("", screen.shortened(ProgressLine.ended(result)));
   }
 
   /** Ends it: what was shown last goes. */

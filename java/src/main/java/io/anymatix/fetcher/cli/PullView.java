@@ -61,9 +61,9 @@ final class PullView implements AutoCloseable {
   private void tell(Batch.Ending ending) {
     FetchResult result = ending.result();
     if (result == null) {
-      screen.line(name(ending.item()) + " failed: " + reason(ending));
+      screen.sentence("", name(ending.item()) + " failed: " + reason(ending));
     } else if (result.outcome() != FetchResult.Outcome.PRESENT) {
-      screen.line(screen.shortened(ProgressLine.ended(result)));
+      screen.sentence("", screen.shortened(ProgressLine.ended(result)));
     }
   }
 
@@ -122,7 +122,7 @@ final class PullView implements AutoCloseable {
       boolean isBad = ending.result() == null && !ending.item().optional();
       screen.line(isBad ? screen.styled(Style.BAD, rows.get(i)) : rows.get(i));
       if (ending.result() == null) {
-        screen.line("    " + reason(ending));
+        screen.sentence("    ", reason(ending));
       }
     }
     screen.line(numbers(files));

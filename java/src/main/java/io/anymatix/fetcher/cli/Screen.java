@@ -165,6 +165,12 @@ final class Screen implements AutoCloseable {
     out.flush();
   }
 
+  /** Shows a sentence that stays, broken between words where the terminal ends. */
+  void sentence(String indent, String text) {
+    int room = lineColumns() - indent.length();
+    Table.wrapped(text, room).forEach(line -> line(indent + line));
+  }
+
   /** Shows a line that the next one replaces. */
   void update(String line) {
     update(List.of(line));

@@ -118,6 +118,23 @@ final class Table {
     return text;
   }
 
+  /** The lines of a text that is broken between words; a word that is too long stays whole. */
+  static List<String> wrapped(String text, int width) {
+    List<String> lines = new ArrayList<>();
+    String line = "";
+    for (String word : text.strip().split("\\s+")) {
+      String longer = line.isEmpty() ? word : line + " " + word;
+      if (line.isEmpty() || columns(longer) <= width) {
+        line = longer;
+      } else {
+        lines.add(line);
+        line = word;
+      }
+    }
+    lines.add(line);
+    return lines;
+  }
+
   /** A number of bytes for a reader, in powers of 1000: {@code 12.3 GB}. */
   static String bytes(long bytes) {
     String[] units = {"bytes", "kB", "MB", "GB", "TB"};

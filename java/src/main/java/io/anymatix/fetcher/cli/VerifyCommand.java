@@ -72,13 +72,16 @@ final class VerifyCommand implements Callable<Integer> {
       boolean repaired = entry.repaired();
       String verdict =
           repaired ? "repaired" : entry.problem().equals("missing") ? "MISSING" : "BAD";
-      screen.line(screen.styled(repaired ? Style.GOOD : Style.BAD, verdict) + "  " + entry.path());
-      screen.line("  " + entry.message());
+      screen.line(
+          screen.styled(repaired ? Style.GOOD : Style.BAD, verdict)
+              + "  "
+              + screen.shortened(entry.path()));
+      screen.sentence("  ", screen.shortened(entry.message()));
       if (!entry.referrers().isEmpty() && entry.referrers().get(0).url() != null) {
         screen.line("  from " + entry.referrers().get(0).url());
       }
       if (entry.repairError() != null) {
-        screen.line("  not repaired: " + entry.repairError());
+        screen.sentence("  ", "not repaired: " + entry.repairError());
       }
     }
     result
@@ -87,7 +90,8 @@ final class VerifyCommand implements Callable<Integer> {
             entry -> screen.line("no hash is known of " + entry.path() + ": " + entry.sha256()));
     long bad = result.corrupt().stream().filter(entry -> !entry.repaired()).count();
     long repaired = result.corrupt().size() - bad;
-    screen.line(
+    screen.sentence(
+        "",
         "%d checked (%s), %d proven, %d without a known hash, %d corrupt or missing%s"
             .formatted(
                 result.checkedFiles(),

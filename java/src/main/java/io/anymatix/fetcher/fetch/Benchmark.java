@@ -52,6 +52,7 @@ import org.jspecify.annotations.Nullable;
 final class Benchmark {
   private static final double DEFAULT_SECONDS = 10;
   private static final double LONGEST_SECONDS = 600;
+  private static final double WARM_UP_SECONDS = 1;
   private static final int MOST_CONNECTIONS = 64;
   private static final int MOST_RUNS = 16;
 
@@ -125,9 +126,13 @@ final class Benchmark {
     if (!(limitSeconds >= 0.1 && limitSeconds <= LONGEST_SECONDS)) {
       throw new InvalidParamsException("\"seconds\" must be from 0.1 to 600, not " + seconds + ".");
     }
+    List<Plan> plans = plans(url, counts, download);
+    if (plans.size() > 1) {
+      warmUp(url, plans.get(0), Math.min(WARM_UP_SECONDS, limitSeconds / 4), download);
+    }
     List<BenchmarkResult.Run> runs = new ArrayList<>();
     FetchException firstFailure = null;
-    for (Plan plan : plans(url, counts, download)) {
+    for (Plan plan : plans) {
       try {
         BenchmarkResult.Run run = measure(url, plan, limitSeconds, download);
         runs.add(run);
@@ -144,6 +149,15 @@ final class Benchmark {
         Comparator.comparing(BenchmarkResult.Run::httpVersion)
             .thenComparing(BenchmarkResult.Run::connections));
     return BenchmarkResult.of(runs);
+  }
+
+  /** A process that has just started is slow at first, which only the first run would feel. */
+  private void warmUp(String url, Plan plan, double seconds, Download download) {
+    try {
+      measure(url, plan, seconds, download);
+    } catch (FetchException e) {
+      // Whether that is so at full length, the run itself shows.
+    }
   }
 
   private static Set<Integer> counts(@Nullable List<Integer> asked, int defaultConnections) {

@@ -8,15 +8,8 @@ import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Gate;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.OutputStream;
-import java.io.Reader;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -34,42 +27,25 @@ class ConsolePtyTest {
   private static final String CTRL_C = "\u0003";
   private static final String CTRL_D = "\u0004";
   private static final String UP = "\u001bOA"; // as terminals send it to programs that edit lines
-  private static final long PATIENCE_MILLIS = 30_000;
 
   @TempDir
   @SuppressWarnings("NullAway.Init") // JUnit fills it
   Path folder;
 
-  private final StringBuilder screen = new StringBuilder();
-  private int seen;
-
   @SuppressWarnings("NullAway.Init") // set before each test
-  private Process process;
+  private PtyProcess console;
 
   @BeforeEach
   void startTheConsole() throws Exception {
-    Path bridge = folder.resolve("pty_bridge.py");
-    try (InputStream script = ConsolePtyTest.class.getResourceAsStream("/pty_bridge.py")) {
-      Files.write(bridge, script.readAllBytes());
-    }
-    List<String> command = new ArrayList<>(List.of("python3", bridge.toString()));
-    List<String> serve = ServeClient.ownCommand(List.of());
-    command.addAll(serve.subList(0, serve.size() - 1));
-    command.addAll(List.of("console", "--models-dir=" + Files.createDirectory(models())));
-    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
-    builder.environment().put("ANYMATIX_HOME", folder.resolve("home").toString());
-    builder.environment().remove("NO_COLOR");
-    process = builder.start();
-    Thread reader = new Thread(this::readScreen, "pty-screen");
-    reader.setDaemon(true);
-    reader.start();
+    console =
+        PtyProcess.start(
+            folder, "console", "--models-dir=" + Files.createDirectory(folder.resolve("models")));
     await("anymatix> ");
   }
 
   @AfterEach
   void endTheConsole() throws InterruptedException {
-    process.destroyForcibly();
-    process.waitFor();
+    console.close();
   }
 
   @Test
@@ -115,7 +91,7 @@ class ConsolePtyTest {
       gate.open();
     }
     type(CTRL_D);
-    assertEquals(0, exitCode());
+    assertEquals(0, console.exitCode());
   }
 
   @Test
@@ -129,7 +105,7 @@ class ConsolePtyTest {
     type("setCredentials civitai=s3cr3ts3cr3t" + ENTER);
     await("\"civitai\"");
     type("quit" + ENTER);
-    assertEquals(0, exitCode());
+    assertEquals(0, console.exitCode());
     String history = Files.readString(folder.resolve("home/console-history"));
     assertTrue(history.contains("ping") && !history.contains("s3cr3t"), history);
   }
@@ -149,57 +125,32 @@ class ConsolePtyTest {
     }
   }
 
+  @Test
+  void eachRunningRequestHasABarOfItsOwn() throws Exception {
+    try (ByteRangeServer server = ByteRangeServer.start()) {
+      server.limitRate(Content.MIB);
+      server.serve("/a.safetensors", Content.safetensors(2, 8 * Content.MIB));
+      server.serve("/b.safetensors", Content.safetensors(3, 8 * Content.MIB));
+      type("fetch " + server.url("/a.safetensors") + " type=lora" + ENTER);
+      await("[1] ");
+      await("░");
+      type("fetch " + server.url("/b.safetensors") + " type=lora" + ENTER);
+      await("[1] "); // its line has moved up by one, and is drawn again
+      await("%");
+      type(CTRL_C);
+      await("Cancelling 2 requests.");
+    }
+  }
+
   private Path models() {
     return folder.resolve("models");
   }
 
   private void type(String keys) throws IOException {
-    OutputStream stdin = process.getOutputStream();
-    stdin.write(keys.getBytes(StandardCharsets.UTF_8));
-    stdin.flush();
+    console.type(keys);
   }
 
-  /** Waits until a text comes on the screen behind what was waited for before. */
   private void await(String text) throws InterruptedException {
-    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(PATIENCE_MILLIS);
-    synchronized (screen) {
-      while (true) {
-        String plain = plain(screen.substring(seen));
-        int at = plain.indexOf(text);
-        if (at >= 0) {
-          seen = screen.length();
-          return;
-        }
-        long left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
-        if (left <= 0) {
-          throw new AssertionError("waited in vain for " + text + "; the screen got\n" + plain);
-        }
-        screen.wait(left);
-      }
-    }
-  }
-
-  /** What was written, without the sequences that move the cursor and set colours (ECMA-48). */
-  private static String plain(String written) {
-    return written.replaceAll("\u001b\\[[0-9;?]*[ -/]*[@-~]|\u001b[()][A-Z0-9]|\u001b[=>78]", "");
-  }
-
-  private void readScreen() {
-    char[] buffer = new char[8192];
-    try (Reader in = process.inputReader(StandardCharsets.UTF_8)) {
-      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-        synchronized (screen) {
-          screen.append(buffer, 0, n);
-          screen.notifyAll();
-        }
-      }
-    } catch (IOException e) {
-      // The process was ended.
-    }
-  }
-
-  private int exitCode() throws InterruptedException {
-    assertTrue(process.waitFor(PATIENCE_MILLIS, TimeUnit.MILLISECONDS), "the console does not end");
-    return process.exitValue();
+    console.await(text);
   }
 }
