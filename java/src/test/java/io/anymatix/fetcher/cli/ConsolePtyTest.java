@@ -129,8 +129,8 @@ class ConsolePtyTest {
   void eachRunningRequestHasABarOfItsOwn() throws Exception {
     try (ByteRangeServer server = ByteRangeServer.start()) {
       server.limitRate(Content.MIB);
-      server.serve("/a.safetensors", Content.safetensors(2, 8 * Content.MIB));
-      server.serve("/b.safetensors", Content.safetensors(3, 8 * Content.MIB));
+      server.serve("/a.safetensors", Content.safetensors(2, 64 * Content.MIB));
+      server.serve("/b.safetensors", Content.safetensors(3, 64 * Content.MIB));
       type("fetch " + server.url("/a.safetensors") + " type=lora" + ENTER);
       await("[1] ");
       await("░");
