@@ -31,12 +31,7 @@ from typing import IO, Any, Optional, cast
 
 from . import notices
 from .java_runtime import JavaNotFoundError, JavaRuntime, find_java
-
-JVM_FLAGS = ("-Xmx256m", "-XX:+UseSerialGC")
-"""A small heap is enough, since bytes go straight to disk, and serial GC is the smallest.
-
-Never ``-XX:TieredStopAtLevel=1``: SHA-256 and AES-GCM run ten times slower without the C2 compiler.
-"""
+from .launch import ClassArchive, environment
 
 JAR_NAME = "anymatix-fetcher.jar"
 
@@ -141,6 +136,7 @@ class SidecarProcess:
         self._owner_pid = os.getpid()
         self._closed = False
         self._running_requests = 0
+        self._archive: ClassArchive | None = None
         self._is_replaced = False
         self._credentials: dict[str, str | None] = {}
 
@@ -209,7 +205,12 @@ class SidecarProcess:
     def _end_if_replaced(self) -> None:
         with self._lock:
             is_over = self._is_replaced and self._running_requests == 0
-        jvm = self._live_jvm() if is_over else None
+            archive = self._archive
+        if not is_over:
+            return
+        if archive is not None:
+            archive.stop()
+        jvm = self._live_jvm()
         if jvm is not None:
             jvm.end_input()
 
@@ -242,6 +243,9 @@ class SidecarProcess:
         """
         with self._lock:
             self._closed = True
+            archive = self._archive
+        if archive is not None:
+            archive.stop()
         jvm = self._live_jvm()
         if jvm is not None:
             jvm.close()
@@ -281,14 +285,20 @@ class SidecarProcess:
                     f"{self._jar} is missing: install the AnymatixFetcher pack again, or build it."
                 )
             java = find_java(self._folder, environ)
-            jvm = _Jvm(java, self._jar, environ, self._silence_seconds)
+            archive = ClassArchive(java, self._jar, environ)
+            jvm = _Jvm(java, archive.command(), environ, self._silence_seconds)
             atexit.unregister(self.close)
             atexit.register(self.close)
             with self._lock:
                 closed = self._closed
+                former, self._archive = self._archive, archive
                 if not closed:
                     started.set_result(jvm)
-            if closed:
+            if former is not None:
+                former.stop()
+            if not closed:
+                archive.make_when_quiet(lambda: self._running_requests == 0)
+            else:
                 jvm.close()
                 raise SidecarError("The sidecar process was closed; start ComfyUI again.")
         except (SidecarError, JavaNotFoundError) as failure:
@@ -313,23 +323,15 @@ def shared_process(folder: Path) -> SidecarProcess:
     return process
 
 
-def with_utf8_file_names(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which Java can form every file name.
-
-    Java takes the encoding of file names from the locale, and in the C locale of a container it
-    can form no name beyond ASCII; no flag of its own changes that.
-    """
-    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "C"
-    if sys.platform != "linux" or "utf" in locale.lower():
-        return dict(environ)
-    return {**environ, "LC_ALL": "C.UTF-8"}
-
-
 class _Jvm:
     """One running JVM, from its start to its end."""
 
     def __init__(
-        self, java: JavaRuntime, jar: Path, environ: Mapping[str, str], silence_seconds: float
+        self,
+        java: JavaRuntime,
+        command: list[str],
+        environ: Mapping[str, str],
+        silence_seconds: float,
     ) -> None:
         self.executable = java.executable
         self.has_answered = False
@@ -346,11 +348,11 @@ class _Jvm:
         self._pinged_at = 0.0
         try:
             self._process = subprocess.Popen(
-                [str(java.executable), *JVM_FLAGS, "-jar", str(jar), "serve"],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=with_utf8_file_names(environ),
+                env=environment(environ),
                 # Ctrl-C in ComfyUI's terminal is for ComfyUI; the JVM follows when stdin ends.
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),

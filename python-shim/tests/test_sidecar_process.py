@@ -82,16 +82,8 @@ class SidecarProcessTest(ShimTestCase):
             "fetch", {"auth": "token=SECRET"}, settings=lambda: SETTINGS, on_update=never_stop
         )
         jar = str(self.folder / "some.jar")
-        self.assertEqual(arguments, ["-Xmx256m", "-XX:+UseSerialGC", "-jar", jar, "serve"])
-
-    @unittest.skipUnless(sys.platform == "linux", "elsewhere Java does not ask the locale")
-    def test_java_can_form_every_file_name_whatever_the_locale(self) -> None:
-        with_utf8_file_names = self.sidecar.with_utf8_file_names
-        c_locale = {"LANG": "C", "PATH": "/bin"}
-        self.assertEqual(with_utf8_file_names(c_locale), {**c_locale, "LC_ALL": "C.UTF-8"})
-        self.assertEqual(with_utf8_file_names({}), {"LC_ALL": "C.UTF-8"})
-        german = {"LANG": "de_DE.UTF-8"}
-        self.assertEqual(with_utf8_file_names(german), german)
+        launch = part_of_pack(self.pack, "launch")
+        self.assertEqual(arguments, [*launch.JVM_FLAGS, "-jar", jar, "serve"])
 
     def test_a_fetch_is_a_json_rpc_request_with_its_own_progress_token(self) -> None:
         sent = self.ask(self.process())

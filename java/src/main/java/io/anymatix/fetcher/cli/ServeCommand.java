@@ -1,5 +1,7 @@
 package io.anymatix.fetcher.cli;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.fetch.Fetcher;
@@ -47,6 +49,7 @@ final class ServeCommand implements Callable<Integer> {
    * parser that has none to read would be a third of the start.
    */
   static int serveWithoutOptions(InputStream stdin, OutputStream stdout, PrintWriter err) {
+    loadJsonMeanwhile();
     try {
       return serve(new OwnerOptions().toConfig(System.getenv(), false), stdin, stdout);
     } catch (IllegalArgumentException e) {
@@ -80,6 +83,27 @@ final class ServeCommand implements Callable<Integer> {
     fetcher.close();
     Runtime.getRuntime().halt(0);
     return 0;
+  }
+
+  /**
+   * What every message needs takes as long to load as the rest of the program; in a thread beside
+   * it, both are ready sooner. Nothing there may ask for a logger: while this thread sets logging
+   * up, others are given a stand-in.
+   */
+  private static void loadJsonMeanwhile() {
+    Thread loader =
+        new Thread(
+            () -> {
+              ObjectMapper json = new ObjectMapper();
+              try {
+                json.writeValueAsBytes(json.readTree("{\"id\":1,\"method\":\"ping\"}"));
+              } catch (JsonProcessingException e) {
+                throw new IllegalStateException("This is JSON.", e);
+              }
+            },
+            "json-loader");
+    loader.setDaemon(true);
+    loader.start();
   }
 
   /** Stdin ends with the parent, unless another of its children holds the pipe's other end. */

@@ -28,6 +28,11 @@ public record HttpUrl(String scheme, String host, int port, String target) {
   private static final Pattern SCHEME =
       Pattern.compile("[A-Za-z][A-Za-z0-9+.-]*:.*", Pattern.DOTALL);
   private static final Pattern IPV6_CHARACTERS = Pattern.compile("[0-9a-f.]*:[0-9a-f.:]*");
+
+  /** Names that {@link IDN} leaves as they are: labels of letters, digits and hyphens. */
+  private static final Pattern ASCII_NAME =
+      Pattern.compile("[A-Za-z0-9_-]{1,63}(\\.[A-Za-z0-9_-]{1,63})*");
+
   private static final Pattern PORT = Pattern.compile("\\d{1,5}");
 
   /**
@@ -191,6 +196,9 @@ public record HttpUrl(String scheme, String host, int port, String target) {
         throw malformed(text, "what is in brackets is no IPv6 address");
       }
       return address;
+    }
+    if (ASCII_NAME.matcher(host).matches()) {
+      return host.toLowerCase(Locale.ROOT); // loading the tables for the rest takes a while
     }
     try {
       String ascii = IDN.toASCII(host, IDN.ALLOW_UNASSIGNED).toLowerCase(Locale.ROOT);

@@ -72,9 +72,7 @@ public final class Fetcher implements AutoCloseable {
 
   private final Config config;
   private final HubSettings hub;
-  private final RemoteReader reader;
   private final Credentials credentials;
-  private final Sources sources;
   private final ModelStore store = new ModelStore();
   private final VirtualTypes virtualTypes;
   private final Throttle throttle = new Throttle();
@@ -86,11 +84,17 @@ public final class Fetcher implements AutoCloseable {
 
   private final FileFetch.Means means;
 
+  /** What speaks with servers: null until the first request needs it; guarded by this. */
+  private @Nullable Network network;
+
   private volatile ModelFolders folders;
   private volatile Options options;
 
   /** A fetch that runs, for all callers who want exactly this. */
   private record Shared(Work work, CompletableFuture<FetchResult> result) {}
+
+  /** A reader, and the sources that read with it. */
+  private record Network(RemoteReader reader, Sources sources) {}
 
   public Fetcher(Config config) {
     this(config, System.getenv());
@@ -104,11 +108,9 @@ public final class Fetcher implements AutoCloseable {
   public Fetcher(Config config, Map<String, String> environment) {
     this.config = config;
     this.hub = HubSettings.of(environment);
-    this.reader = newReader();
     this.history = new History(config.home());
     this.credentials = new Credentials(environment, hub);
     this.virtualTypes = new VirtualTypes(environment, hub);
-    this.sources = sources(reader);
     this.folders = new ModelFolders(config.modelsDir(), config.folders(), List.of());
     this.options =
         new Options(
@@ -120,7 +122,24 @@ public final class Fetcher implements AutoCloseable {
     throttle.limit(config.maxBytesPerSecond());
     this.means =
         new FileFetch.Means(
-            config, this::options, reader, store, throttle, connections, awaited, executor);
+            config,
+            this::options,
+            () -> network().reader(),
+            store,
+            throttle,
+            connections,
+            awaited,
+            executor);
+  }
+
+  private synchronized Network network() {
+    Network made = network;
+    if (made == null) {
+      RemoteReader reader = newReader();
+      made = new Network(reader, sources(reader));
+      network = made;
+    }
+    return made;
   }
 
   private RemoteReader newReader() {
@@ -320,7 +339,7 @@ public final class Fetcher implements AutoCloseable {
         wanted,
         plainName,
         new Links(
-            sources,
+            network().sources(),
             new Sources.Wish(url, key.effective().text(), request.auth(), request.fileId(), wanted),
             mirrors(request)),
         replacesName,
@@ -407,7 +426,7 @@ public final class Fetcher implements AutoCloseable {
     Sources.Wish wish = Sources.Wish.of(url, key.effective().text(), auth);
     RemoteFile remote =
         RetryPolicy.run(
-            () -> sources.resolve(wish, work.cancellation),
+            () -> network().sources().resolve(wish, work.cancellation),
             work.cancellation,
             work.counters::waiting);
     HttpUrl location = remote.location();
@@ -438,6 +457,7 @@ public final class Fetcher implements AutoCloseable {
   public MetadataResult metadata(String url, Cancellation cancellation) {
     requireUrl(url);
     Sources.Wish wish = Sources.Wish.of(url, url, null);
+    Sources sources = network().sources();
     Optional<ModelMetadata> told = sources.knownMetadata(wish);
     if (told.isEmpty()) {
       requireOnline(url);
@@ -476,7 +496,7 @@ public final class Fetcher implements AutoCloseable {
     requireOnline(url);
     Work work = new Work(true);
     download.shows(work);
-    return sources.expand(
+    return network().sources().expand(
         Sources.Wish.of(url, key.effective().text(), auth),
         work.counters::waiting,
         download.cancellation());
@@ -755,7 +775,11 @@ public final class Fetcher implements AutoCloseable {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    reader.close();
+    synchronized (this) {
+      if (network != null) {
+        network.reader().close();
+      }
+    }
   }
 
   /** Model folders as {@code initialize} names them; absolute paths. */

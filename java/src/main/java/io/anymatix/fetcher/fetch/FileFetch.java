@@ -69,7 +69,7 @@ final class FileFetch {
   record Means(
       Config config,
       Supplier<Fetcher.Options> options,
-      RemoteReader reader,
+      Supplier<RemoteReader> reader,
       ModelStore store,
       Throttle throttle,
       ConnectionBudget connections,
@@ -472,7 +472,7 @@ final class FileFetch {
 
   private Transfer transfer(RemoteFile remote, PartFile part, ConnectionBudget.Share budget) {
     return new Transfer(
-        means.reader(),
+        means.reader().get(),
         remote,
         () -> order.links().resolveAgain(work.cancellation),
         part,
