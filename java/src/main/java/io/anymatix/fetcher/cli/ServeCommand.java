@@ -78,6 +78,7 @@ final class ServeCommand implements Callable<Integer> {
             },
             "ending");
     Runtime.getRuntime().addShutdownHook(ending);
+    IdleHeap.watch(() -> fetcher.activity().equals(Fetcher.Activity.NONE));
     server.run();
     methods.close();
     fetcher.close();

@@ -496,10 +496,12 @@ public final class Fetcher implements AutoCloseable {
     requireOnline(url);
     Work work = new Work(true);
     download.shows(work);
-    return network().sources().expand(
-        Sources.Wish.of(url, key.effective().text(), auth),
-        work.counters::waiting,
-        download.cancellation());
+    return network()
+        .sources()
+        .expand(
+            Sources.Wish.of(url, key.effective().text(), auth),
+            work.counters::waiting,
+            download.cancellation());
   }
 
   /**
@@ -852,5 +854,7 @@ public final class Fetcher implements AutoCloseable {
       boolean offline) {}
 
   /** Counts for {@code status}. */
-  public record Activity(int active, int waiting) {}
+  public record Activity(int active, int waiting) {
+    public static final Activity NONE = new Activity(0, 0);
+  }
 }

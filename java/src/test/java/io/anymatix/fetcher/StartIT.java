@@ -1,0 +1,72 @@
+package io.anymatix.fetcher;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.anymatix.fetcher.testing.SidecarProcess;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What a start of the sidecar process loads: its time is in the number of classes. */
+@Timeout(value = 60, unit = TimeUnit.SECONDS)
+class StartIT {
+  private static final Pattern LOADED = Pattern.compile(".*\\] (\\S+) source: (.*)");
+
+  /** Of one site, of one command, or for speaking with servers. */
+  private static final Pattern NOT_FOR_A_START =
+      Pattern.compile(
+          "(picocli\\.CommandLine\\$Model|org\\.jline|org\\.jsoup|org\\.yaml|org\\.apache\\.hc"
+              + "|com\\.fasterxml\\.jackson\\.dataformat|io\\.github\\.resilience4j"
+              + "|sun\\.security\\.ssl|java\\.net\\.IDN"
+              + "|io\\.anymatix\\.fetcher\\.source\\.\\w+Source"
+              + "|io\\.anymatix\\.fetcher\\.http\\.Clients"
+              + "|io\\.anymatix\\.fetcher\\.cli\\.(?!Cli|Main|ServeCommand|OwnerOptions|LogSetup|IdleHeap)"
+              + ").*");
+
+  /** By a tenth more than there are: Jackson's are half of them. */
+  private static final int MOST_CLASSES_OF_THE_JAR = 900;
+
+  @SuppressWarnings("NullAway.Init") // set by JUnit
+  @TempDir
+  Path home;
+
+  @Test
+  void itLoadsNothingOfASiteAnotherCommandOrTheHttpClient() throws Exception {
+    Path log = home.resolve("classes.log");
+    try (SidecarProcess sidecar =
+        SidecarProcess.launch(home)
+            .jvmFlags("-Xshare:auto", "-Xlog:class+load:file=" + log)
+            .start()) {
+      assertEquals("pong", sidecar.result("ping", Map.of()).asText());
+      Path models = Files.createDirectories(home.resolve("models"));
+      sidecar.result("initialize", Map.of("modelsDir", models.toString()));
+    }
+    List<String> ofTheJar;
+    try (Stream<String> lines = Files.lines(log)) {
+      ofTheJar =
+          lines
+              .map(LOADED::matcher)
+              .filter(Matcher::matches)
+              .filter(loaded -> loaded.group(2).contains("anymatix-fetcher.jar"))
+              .map(loaded -> loaded.group(1))
+              .toList();
+    }
+    assertTrue(ofTheJar.contains("io.anymatix.fetcher.rpc.StdioServer"), "the log is readable");
+    List<String> needless =
+        ofTheJar.stream().filter(name -> NOT_FOR_A_START.matcher(name).matches()).toList();
+    assertTrue(needless.isEmpty(), needless::toString);
+    assertFalse(
+        ofTheJar.size() > MOST_CLASSES_OF_THE_JAR,
+        ofTheJar.size() + " classes of the jar are loaded");
+  }
+}
