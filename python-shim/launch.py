@@ -36,6 +36,9 @@ JVM_FLAGS = (
     # What the C library holds for blocks that are free; not known to early builds of 17.
     "-XX:+IgnoreUnrecognizedVMOptions",
     *(("-XX:TrimNativeHeapInterval=30000",) if sys.platform == "linux" else ()),
+    # AES-GCM runs ten times slower until it is compiled, by default after some 200 MB.
+    "-XX:CompileCommand=quiet",
+    "-XX:CompileCommand=CompileThresholdScaling,com.sun.crypto.provider.*::*,0.05",
     # No file in /tmp for tools that watch JVMs.
     "-XX:-UsePerfData",
     # Standard output belongs to the protocol, also when the JVM itself has something to say.
@@ -47,6 +50,9 @@ JVM_FLAGS = (
 
 Never ``-XX:TieredStopAtLevel=1``: SHA-256 and AES-GCM run ten times slower without the C2 compiler.
 """
+
+_OPENJ9_FLAGS = ("-Xmx256m",)
+"""Another virtual machine, which has flags and an archive (that it makes itself) of its own."""
 
 _QUIET_SECONDS = 10.0
 """How long nobody may have asked for anything before an archive is made."""
@@ -111,8 +117,11 @@ def home_folder(environ: Mapping[str, str]) -> Path:
     return parent / "anymatix-fetcher"
 
 
-def _jar_words(jar: Path) -> list[str]:
-    return [*JVM_FLAGS, "-jar", str(jar), "serve"]
+def _is_openj9(java: JavaRuntime) -> bool:
+    release = Path(os.path.realpath(java.executable)).parent.parent / "release"
+    with contextlib.suppress(OSError):
+        return 'JVM_VARIANT="Openj9"' in release.read_text("utf-8", "replace")
+    return False
 
 
 class ArchiveError(RuntimeError):
@@ -138,13 +147,10 @@ class ClassArchive:
 
     def command(self) -> list[str]:
         """The words that start the sidecar process."""
-        return [
-            str(self._java.executable),
-            *self._flags(),
-            *_jar_words(self._jar),
-        ]
+        flags = _OPENJ9_FLAGS if _is_openj9(self._java) else (*JVM_FLAGS, *self._archive_flags())
+        return [str(self._java.executable), *flags, "-jar", str(self._jar), "serve"]
 
-    def _flags(self) -> list[str]:
+    def _archive_flags(self) -> list[str]:
         with contextlib.suppress(OSError):
             path = self.path()
             os.utime(path)  # kept while it is used
@@ -168,7 +174,7 @@ class ClassArchive:
         ``is_quiet`` is asked every ten seconds; what users wait for comes first.
         """
         with contextlib.suppress(OSError):
-            if not self.path().exists():
+            if not self.path().exists() and not _is_openj9(self._java):
                 threading.Thread(
                     target=self._make_when_quiet,
                     args=(is_quiet,),
@@ -231,7 +237,8 @@ class ClassArchive:
             ("history", {}),
             ("fetch", {"url": url, "type": "checkpoint", "progressToken": 0}),
         ]
-        with self._java_process(work, *flags, *_jar_words(self._jar)) as process:
+        words = [*JVM_FLAGS, *flags, "-jar", str(self._jar), "serve"]
+        with self._java_process(work, *words) as process:
             stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
             for number, (method, params) in enumerate(requests):
                 message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
