@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import importlib
+import itertools
 import json
 import os
 import platform
@@ -32,7 +34,10 @@ from typing import Any, Callable, Iterator
 ROOT = Path(__file__).resolve().parent.parent.parent
 JAR = ROOT / "target" / "anymatix-fetcher.jar"
 MIB = 1 << 20
-JVM_FLAGS = ["-Xmx256m", "-XX:+UseSerialGC"]
+sys.path.insert(0, str(ROOT))
+launch = importlib.import_module("python-shim.launch")
+java_runtime = importlib.import_module("python-shim.java_runtime")
+JVM_FLAGS = list(launch.JVM_FLAGS)
 OURS_OPEN = ["--allow-http", "--allow-private-hosts", "--accept-any-content"]
 ARIA2 = [
     "aria2c",
@@ -154,6 +159,32 @@ class Scene:
         self.check(names)
         return run
 
+    # The start: to the answer to a ping.
+
+    def class_archive(self) -> Any:
+        """The archive of classes as the shim makes it; not there yet."""
+        java = shutil.which(java_executable()) or "java"
+        environ = {**os.environ, "ANYMATIX_JAVA": java, "ANYMATIX_HOME": str(self.folder / "start")}
+        return launch.ClassArchive(java_runtime.find_java(ROOT, environ), JAR, environ)
+
+    def start(self, command: list[str]) -> Run:
+        environ = launch.environment({**os.environ, "ANYMATIX_HOME": str(self.folder / "start")})
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+        )
+        assert process.stdin and process.stdout
+        process.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        elapsed = time.monotonic() - begun
+        process.stdin.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if b"pong" not in answer:
+            raise Wrong(f"the answer to a ping was {answer!r}")
+        return Run(elapsed, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
 
 class Serve:
     """A running sidecar process."""
@@ -163,7 +194,8 @@ class Serve:
             [java_executable(), *JVM_FLAGS, "-jar", str(JAR), "serve", *OURS_OPEN,
              "--ca-file", str(ca_file), "--log-level", "error"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "ANYMATIX_HOME": str(folder / "home")}, text=True,
+            env=launch.environment({**os.environ, "ANYMATIX_HOME": str(folder / "home")}),
+            text=True,
         )  # fmt: skip
         self._id = 0
         self.call_all("initialize", [{"modelsDir": str(folder / "out")}])
@@ -357,6 +389,70 @@ def rows(scene: Scene, http: str, tls: str, shaped: str) -> Iterator[Row]:
     )
 
 
+def start_rows(scene: Scene) -> Iterator[Row]:
+    """The start of the sidecar process against that of Python with two usual libraries."""
+    imports = [sys.executable, "-c", "import requests, aiohttp"]
+    if subprocess.run(imports, stderr=subprocess.DEVNULL, check=False).returncode:
+        print("No start rows: they need `pip install requests aiohttp` in this Python.")
+        return
+    archive = scene.class_archive()
+
+    def peer() -> Run:
+        return scene.command(imports, names=[])
+
+    def archived() -> Run:
+        if not archive.path().exists():
+            archive.make()
+        return scene.start(archive.command())
+
+    plain, by_the_shim = [java_executable(), "-jar", str(JAR), "serve"], archive.command()
+    yield Row("start-plain", lambda: scene.start(plain), peer, 1.3)
+    yield Row("start", lambda: scene.start(by_the_shim), peer, 1.3)
+    yield Row("start-archive", archived, peer, 1.0)
+
+
+def round_trips(scene: Scene, http: str) -> str:
+    """A ping, and a fetch of a file that is there, one after the other, of a warm process."""
+    assert scene.serve is not None
+    scene.make_file("small.bin", 100_000)
+    fetch = {"url": f"{http}/small.bin", "dir": str(scene.fresh_out())}
+    scene.serve.call_all("fetch", [fetch])
+
+    def median_millis(method: str, params: dict[str, Any]) -> float:
+        assert scene.serve is not None
+        taken = []
+        for _ in range(1000):
+            begun = time.perf_counter()
+            scene.serve.call_all(method, [params])
+            taken.append((time.perf_counter() - begun) * 1000)
+        return statistics.median(taken[500:])
+
+    ping, present = median_millis("ping", {}), median_millis("fetch", fetch)
+    return (
+        f"Round trips, medians: ping {ping:.2f} ms (at most 0.5),"
+        f" fetch of a present file {present:.2f} ms (at most 1)."
+    )
+
+
+def memory(scene: Scene, http: str, tls: str) -> str:
+    """Resident memory of a process of its own: at most, and a minute after its last download."""
+    scene.make_file("gib.bin", 1024 * MIB)
+    serve = Serve(scene.folder, scene.folder / "cert.pem")
+    try:
+        for url in (f"{http}/gib.bin", f"{tls}/gib.bin"):
+            out = scene.fresh_out()
+            serve.call_all("fetch", [{"url": url, "dir": str(out), "connections": 16}])
+        peak = serve.peak_mib()
+        time.sleep(60)
+        idle = serve.memory_mib("VmRSS")
+    finally:
+        serve.close()
+    return (
+        f"Resident memory, 1 GiB by 16 connections, HTTP and TLS: at most {peak:.0f} MiB"
+        f" (target 125), {idle:.0f} MiB a minute later (target 90)."
+    )
+
+
 def one_after_another(scene: Scene, shaped: str, rounds: int) -> str:
     """A batch of four files against the same, one file at a time, over capped connections."""
     names = [f"part{i}.bin" for i in range(4)]
@@ -458,13 +554,17 @@ def main() -> int:
         print(f"{platform.platform()}, {os.cpu_count()} cores, {versions()}")
         print("| row | ours, s | peer, s | wall ratio | target | CPU ratio | peak MiB |")
         print("|---|---|---|---|---|---|---|", flush=True)
-        for row in rows(scene, http, tls, shaped):
+        for row in itertools.chain(rows(scene, http, tls, shaped), start_rows(scene)):
             if only and row.name not in only:
                 continue
             line, held = measured(row, args.rounds)
             print(line, flush=True)
             if not held:
                 misses.append(row.name)
+        if not only or "round-trips" in only:
+            print(round_trips(scene, http), flush=True)
+        if not only or "memory" in only:
+            print(memory(scene, http, tls), flush=True)
         if not only or "batch" in only:
             print(one_after_another(scene, shaped, args.rounds), flush=True)
         if not only or "limit" in only:
