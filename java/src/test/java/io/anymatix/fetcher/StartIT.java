@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.anymatix.fetcher.testing.SidecarProcess;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -16,6 +17,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a start of the sidecar process loads: its time is in the number of classes. */
 @Timeout(value = 60, unit = TimeUnit.SECONDS)
@@ -68,5 +71,18 @@ class StartIT {
     assertFalse(
         ofTheJar.size() > MOST_CLASSES_OF_THE_JAR,
         ofTheJar.size() + " classes of the jar are loaded");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "--log-level=info"})
+  void aVariableThatMakesNoSenseIsAMistakeOfUsage(String options) throws Exception {
+    SidecarProcess.Launch launch =
+        SidecarProcess.launch(home).environment("ANYMATIX_CONNECTIONS", "0");
+    try (SidecarProcess sidecar =
+        (options.isEmpty() ? launch : launch.arguments(options)).start()) {
+      assertEquals(2, sidecar.awaitExit(Duration.ofSeconds(30)));
+      assertTrue(sidecar.stderr().contains("--connections wants 1 to 64"), sidecar.stderr());
+      assertEquals("", sidecar.stdout());
+    }
   }
 }

@@ -50,14 +50,17 @@ final class ServeCommand implements Callable<Integer> {
    */
   static int serveWithoutOptions(InputStream stdin, OutputStream stdout, PrintWriter err) {
     loadJsonMeanwhile();
+    Config config;
     try {
-      return serve(new OwnerOptions().toConfig(System.getenv(), false), stdin, stdout);
+      config = new OwnerOptions().toConfig(System.getenv(), false);
     } catch (IllegalArgumentException e) {
       err.println(Redactor.text(String.valueOf(e.getMessage())));
       return Cli.EXIT_USAGE;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return Cli.EXIT_INTERRUPTED;
+    }
+    try {
+      return serve(config, stdin, stdout);
+    } catch (RuntimeException | InterruptedException e) {
+      return Cli.tell(e, err);
     }
   }
 
