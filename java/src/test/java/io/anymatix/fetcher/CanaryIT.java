@@ -25,6 +25,7 @@ import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
@@ -283,7 +284,7 @@ class CanaryIT {
       STEPS.forEach(step -> every.add(link.apply(step)));
       QUICK_STEPS.forEach(step -> quick.add(link.apply(step)));
     }
-    String direct = LINKS.get("direct").apply("arrives");
+    String direct = Objects.requireNonNull(LINKS.get("direct")).apply("arrives");
     run("pull", list("unusable", quick));
     String usable = list("usable", quick.subList(UNUSABLE_LINKS.size(), quick.size()));
     assertTrue(run("pull", list("every", every), "--parallel", "16", "--json") >= LEAST_ARRIVED);
@@ -296,7 +297,10 @@ class CanaryIT {
     run("list", "--json");
     run("verify");
     run("delete", direct, "--type", "loras");
-    run("fetch", direct, "--no-such-flag=" + LINKS.get("mega").apply("arrives"));
+    run(
+        "fetch",
+        direct,
+        "--no-such-flag=" + Objects.requireNonNull(LINKS.get("mega")).apply("arrives"));
     run(direct); // there is no such command
     expect(HUB, "HF_TOKEN");
     expect(CIVITAI, "CIVITAI_API_TOKEN");

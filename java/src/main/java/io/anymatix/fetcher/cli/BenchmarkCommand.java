@@ -70,6 +70,7 @@ final class BenchmarkCommand implements Callable<Integer> {
     }
   }
 
+  @SuppressWarnings("try") // the view draws by itself
   private BenchmarkResult measure(Fetcher fetcher, Download download) throws IOException {
     try (Screen screen = json ? Screen.none() : Screen.ofErrors(err);
         ProgressView view = ProgressView.ofDownload(screen, download::snapshot)) {

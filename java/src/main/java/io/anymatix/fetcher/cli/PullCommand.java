@@ -89,7 +89,8 @@ final class PullCommand implements Callable<Integer> {
     AtomicReference<Runnable> cancel = new AtomicReference<>(listing::cancel);
     try (Fetcher fetcher = new Fetcher(config);
         Interrupt interrupt =
-            Interrupt.onSignal(err, Interrupt.RESUMABLE, () -> cancel.get().run());
+            Interrupt.onSignal(
+                err, Interrupt.RESUMABLE, () -> Objects.requireNonNull(cancel.get()).run());
         Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
       List<Batch.Item> items = items(fetcher, listing);
       Batch batch = batch(fetcher, items);

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.regex.Pattern;
 import org.jline.utils.WCWidth;
 import org.jspecify.annotations.Nullable;
 
@@ -12,6 +13,8 @@ import org.jspecify.annotations.Nullable;
  * terminal, the widest columns that may are narrowed, and their cells lose their middle.
  */
 final class Table {
+  private static final Pattern BLANKS = Pattern.compile("\\s+");
+
   private static final String GAP = "  ";
   private static final int NARROWEST = 12;
 
@@ -122,7 +125,7 @@ final class Table {
   static List<String> wrapped(String text, int width) {
     List<String> lines = new ArrayList<>();
     String line = "";
-    for (String word : text.strip().split("\\s+")) {
+    for (String word : BLANKS.split(text.strip(), -1)) {
       String longer = line.isEmpty() ? word : line + " " + word;
       if (line.isEmpty() || columns(longer) <= width) {
         line = longer;

@@ -60,6 +60,7 @@ final class VerifyCommand implements Callable<Integer> {
     }
   }
 
+  @SuppressWarnings("try") // the view draws by itself
   private VerifyResult verify(StoreKeeper keeper, Download download) throws IOException {
     try (Screen screen = json ? Screen.none() : Screen.ofErrors(err);
         ProgressView view = ProgressView.ofDownload(screen, download::snapshot)) {

@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -170,7 +171,7 @@ class PullOfHubTest {
     assertEquals(6, run.out().size(), run.out()::toString);
     for (String path : List.of("te/model-1.safetensors", "te/config.json")) {
       Path file = pull.models.resolve("text_encoders").resolve(Path.of(path).getFileName());
-      assertEquals(-1, contents.get(path).mismatch(file), path);
+      assertEquals(-1, Objects.requireNonNull(contents.get(path)).mismatch(file), path);
     }
 
     int requests = storage.requests().size();

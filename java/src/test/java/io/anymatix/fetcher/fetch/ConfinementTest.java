@@ -1,6 +1,7 @@
 package io.anymatix.fetcher.fetch;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -41,9 +42,11 @@ class ConfinementTest {
       gate.open();
       ExecutionException end =
           assertThrows(ExecutionException.class, () -> running.get(30, TimeUnit.SECONDS));
-      FetchException failure = (FetchException) end.getCause();
+      FetchException failure = assertInstanceOf(FetchException.class, end.getCause());
       assertEquals(FailureKind.POLICY, failure.kind(), failure.getMessage());
-      assertTrue(failure.getMessage().contains(elsewhere.toString()), failure.getMessage());
+      assertTrue(
+          String.valueOf(failure.getMessage()).contains(elsewhere.toString()),
+          failure.getMessage());
       try (Stream<Path> files = Files.list(elsewhere)) {
         assertEquals(List.of(), files.filter(f -> f.toString().endsWith(".safetensors")).toList());
       }

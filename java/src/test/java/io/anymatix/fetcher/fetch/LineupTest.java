@@ -15,6 +15,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
@@ -40,6 +41,10 @@ class LineupTest {
 
   private final HandClock clock = new HandClock();
   private final Map<String, Ending> endings = new ConcurrentHashMap<>();
+
+  private Ending ending(String url) {
+    return Objects.requireNonNull(endings.get(url));
+  }
 
   /** How a file has left the line. */
   private record Ending(@Nullable FetchResult result, @Nullable RuntimeException failure) {}
@@ -117,7 +122,7 @@ class LineupTest {
       clock.pass(pause);
     }
     awaitEnd("early");
-    FetchException failure = assertInstanceOf(FetchException.class, endings.get("early").failure());
+    FetchException failure = assertInstanceOf(FetchException.class, ending("early").failure());
     assertEquals(FailureKind.NETWORK, failure.kind());
     assertInstanceOf(UnknownHostException.class, failure.getCause());
     assertEquals(Lineup.MOST_REPEATS, clock.pauses().size());
@@ -131,7 +136,7 @@ class LineupTest {
     line.add(List.of(job("a", depot.serve(1).url()), job("b", depot.serve(2).url())));
     awaitEnd("a");
     awaitEnd("b");
-    assertNotNull(endings.get("a").result());
+    assertNotNull(ending("a").result());
     assertNull(endings.get("early"));
     assertEquals(
         List.of(FIRST_PAUSE), clock.pauses(), "one look at the end of the pause is enough");
@@ -143,7 +148,7 @@ class LineupTest {
     awaitEnd("gone");
     assertEquals(
         FailureKind.NOT_FOUND,
-        assertInstanceOf(FetchException.class, endings.get("gone").failure()).kind());
+        assertInstanceOf(FetchException.class, ending("gone").failure()).kind());
     assertEquals(List.of(), clock.pauses());
   }
 
