@@ -1,10 +1,12 @@
 package io.anymatix.fetcher.transfer;
 
+import io.anymatix.fetcher.transfer.ConnectionController.Finding;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.ToIntFunction;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How many connections all transfers of the process may have open together, and how many of them to
@@ -21,7 +23,7 @@ public final class ConnectionBudget {
   private static final int MOST_SITES = 1000;
 
   private final int mostConnections;
-  private final Map<String, Integer> born = new ConcurrentHashMap<>();
+  private final Map<String, Finding> findings = new ConcurrentHashMap<>();
 
   /** Guarded by this, as is what the shares hold. */
   private final List<Share> shares = new ArrayList<>();
@@ -115,15 +117,15 @@ public final class ConnectionBudget {
       }
     }
 
-    /** How many connections a file of this site last found to pay, if one did. */
-    int bornConnections(int otherwise) {
-      return born.getOrDefault(site, otherwise);
+    /** What the last file of this site has found out, if any did. */
+    @Nullable Finding found() {
+      return findings.get(site);
     }
 
-    /** Remembers for the next file what turned out to pay. */
-    void bore(ConnectionController found) {
-      if (found.hasMeasured() && (born.size() < MOST_SITES || born.containsKey(site))) {
-        born.put(site, found.wanted());
+    /** Remembers it for the next file. */
+    void remember(@Nullable Finding finding) {
+      if (finding != null && (findings.size() < MOST_SITES || findings.containsKey(site))) {
+        findings.put(site, finding);
       }
     }
 

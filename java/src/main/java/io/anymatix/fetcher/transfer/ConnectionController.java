@@ -1,5 +1,7 @@
 package io.anymatix.fetcher.transfer;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * How many connections pay for one file: begins with few, and adds some while each new one still
  * raises the total rate by a good part of its share.
@@ -12,7 +14,7 @@ package io.anymatix.fetcher.transfer;
  */
 final class ConnectionController {
   /** What a file begins with on a host that nothing is known of. */
-  static final int FIRST_CONNECTIONS = 4;
+  static final int FIRST_CONNECTIONS = 8;
 
   /** An added connection has to bring this part of what the others bring each. */
   private static final double WORTHWHILE_SHARE = 0.4;
@@ -63,34 +65,50 @@ final class ConnectionController {
   /**
    * Begins.
    *
-   * @param first connections to begin with
+   * @param found what an earlier file found out about the same host; null if there was none
    * @param connections how many there may be
    */
-  ConnectionController(int first, Connections connections, long nowNanos) {
+  ConnectionController(@Nullable Finding found, Connections connections, long nowNanos) {
     this.connections = connections;
     this.cap = connections.most();
-    this.wanted = connections.areFixed() ? cap : Math.max(1, Math.min(first, cap));
     this.changedNanos = nowNanos;
+    if (connections.areFixed()) {
+      this.wanted = cap;
+    } else if (found == null) {
+      this.wanted = Math.min(FIRST_CONNECTIONS, cap);
+    } else {
+      this.refused = found.refused;
+      this.cap = found.refused ? Math.min(cap, found.cap) : cap;
+      this.capUntilNanos = found.capUntilNanos;
+      this.wanted = Math.max(1, Math.min(found.connections, cap));
+    }
   }
+
+  /** What is worth remembering for the next file; null if nothing was found out. */
+  @Nullable Finding finding() {
+    return connections.areFixed() || baseConnections == 0
+        ? null
+        : new Finding(baseConnections, refused, cap, capUntilNanos);
+  }
+
+  /**
+   * What was found out about a host.
+   *
+   * @param connections how many paid
+   * @param refused whether it refused some
+   * @param cap what it bore then
+   * @param capUntilNanos until when that is believed
+   */
+  record Finding(int connections, boolean refused, int cap, long capUntilNanos) {}
 
   /** How many connections there should be now. */
   int wanted() {
     return wanted;
   }
 
-  /** Whether the host has refused a connection. */
-  boolean wasRefused() {
-    return refused;
-  }
-
   /** Whether it is still being found out how many pay, so that samples should come often. */
   boolean isTrying() {
     return baseConnections == 0 || wanted != baseConnections;
-  }
-
-  /** Whether it is known what the wanted number brings. */
-  boolean hasMeasured() {
-    return baseConnections > 0;
   }
 
   /** Bytes a second that one connection brings, as last measured; zero if nothing was yet. */
@@ -121,7 +139,7 @@ final class ConnectionController {
       if (nowNanos - changedNanos >= SHORTEST_SETTLING_NANOS + this.latencyNanos) {
         windowStartNanos = nowNanos;
         windowStartBytes = receivedBytes;
-        windowNanos = SHORTEST_WINDOW_NANOS + 2 * this.latencyNanos;
+        windowNanos = SHORTEST_WINDOW_NANOS + this.latencyNanos;
       }
       return;
     }
@@ -165,7 +183,7 @@ final class ConnectionController {
   }
 
   private void tryMore(long nowNanos) {
-    int more = Math.min(cap, wanted + Math.max(1, Math.min(wanted, 8)));
+    int more = Math.min(cap, 2 * wanted);
     if (more > wanted) {
       change(more, nowNanos);
     } else {

@@ -72,11 +72,7 @@ final class RangeTier {
     this.table = table;
     this.checkpoints = checkpoints;
     this.parallel = connections.most() > 1;
-    this.controller =
-        new ConnectionController(
-            job.budget.bornConnections(ConnectionController.FIRST_CONNECTIONS),
-            connections,
-            System.nanoTime());
+    this.controller = new ConnectionController(job.budget.found(), connections, System.nanoTime());
   }
 
   /** Connections that were at work at a time, at most. */
@@ -116,13 +112,13 @@ final class RangeTier {
           judge(lane, lane.worker);
         }
       }
-      job.budget.bore(controller);
       return rangesRefused;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new CancelledException();
     } finally {
       wake.close();
+      job.budget.remember(controller.finding());
       stop();
     }
   }

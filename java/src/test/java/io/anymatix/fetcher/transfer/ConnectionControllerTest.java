@@ -1,9 +1,10 @@
 package io.anymatix.fetcher.transfer;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.anymatix.fetcher.transfer.ConnectionController.Finding;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -58,8 +59,8 @@ class ConnectionControllerTest {
   @Test
   void aFarLinkIsJudgedOnlyWhenItsConnectionsHaveStarted() {
     SimulatedLink link =
-        link().roundTripMillis(150).pipe(50 * MB).each(5 * MB).with(16, 32, SEED).run(20);
-    assertTrue(link.wanted() >= 10 && link.wanted() <= 18, link.wanted() + " connections");
+        link().roundTripMillis(150).pipe(50 * MB).each(5 * MB).with(16, 32, SEED).run(60);
+    assertTrue(link.wanted() >= 10 && link.wanted() <= 16, link.wanted() + " connections");
     assertTrue(link.receivedBytes() > 0.8 * link.bestBytes(32));
   }
 
@@ -75,7 +76,8 @@ class ConnectionControllerTest {
     SimulatedLink link = link().each(20 * MB).refusedAbove(6).with(16, 32, SEED).run(200);
     assertTrue(link.wanted() <= 7, link.wanted() + " connections");
 
-    ConnectionController controller = new ConnectionController(16, Connections.upTo(16, 32), 0);
+    ConnectionController controller =
+        new ConnectionController(new Finding(16, false, 0, 0), Connections.upTo(16, 32), 0);
     controller.refused(15, 0);
     long received = 0;
     for (long second = 1; second < 3600; second++) {
@@ -103,17 +105,17 @@ class ConnectionControllerTest {
 
   @Test
   void aPauseIsNoReasonToChangeAnything() {
-    ConnectionController controller = new ConnectionController(4, Connections.upTo(16, 32), 0);
+    ConnectionController controller = new ConnectionController(null, Connections.upTo(16, 32), 0);
     for (long step = 1; step < 1000; step++) {
-      controller.sample(step * 10_000_000, 0, 4, 0);
+      controller.sample(step * 10_000_000, 0, controller.wanted(), 0);
     }
-    assertEquals(4, controller.wanted());
-    assertFalse(controller.hasMeasured());
+    assertEquals(ConnectionController.FIRST_CONNECTIONS, controller.wanted());
+    assertNull(controller.finding());
   }
 
   @Test
   void aNumberThatTheCallerChoseIsKept() {
-    ConnectionController controller = new ConnectionController(4, Connections.fixed(9), 0);
+    ConnectionController controller = new ConnectionController(null, Connections.fixed(9), 0);
     for (long step = 1; step < 1000; step++) {
       controller.sample(step * 10_000_000, 1_000_000 / step, 9, 0);
     }

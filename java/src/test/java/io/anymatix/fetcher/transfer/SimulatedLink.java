@@ -98,8 +98,7 @@ final class SimulatedLink {
     this.slowerAbove = builder.slowerAbove;
     this.noise = builder.noise;
     this.random = new Random(seed);
-    this.controller =
-        new ConnectionController(ConnectionController.FIRST_CONNECTIONS, connections, 0);
+    this.controller = new ConnectionController(null, connections, 0);
   }
 
   /** Lets time pass. */
