@@ -13,6 +13,7 @@ import io.anymatix.fetcher.fetch.Progress.Phase;
 import io.anymatix.fetcher.fetch.Progress.Status;
 import io.anymatix.fetcher.store.ModelStore;
 import io.anymatix.fetcher.store.SpaceLedger;
+import io.anymatix.fetcher.transfer.SmallFiles;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -43,8 +44,14 @@ public final class Batch {
   /** Files at most: each is held in memory. */
   public static final int MOST_FILES = 10_000;
 
-  /** Files at a time that servers are asked about before the first byte. */
-  private static final int PROBES_AT_A_TIME = 8;
+  /** Files at a time that servers are asked about before the first byte is stored. */
+  private static final int PROBES_AT_A_TIME = 16;
+
+  /** Files at a time of which each takes one short request at most, if the caller states none. */
+  private static final int LIGHT_FILES_AT_A_TIME = 16;
+
+  /** What a small file may take to come with the answer that describes it. */
+  private static final Duration SMALL_FILE_PATIENCE = Duration.ofSeconds(1);
 
   private static final int MOST_PARALLEL_FILES = 64;
   private static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
@@ -55,11 +62,18 @@ public final class Batch {
   private final Cancellation cancellation = new Cancellation();
   private final Ending[] endings;
   private final @Nullable Long[] lengths;
+
+  /** What was found out beforehand: each is written once, before its file is brought. */
+  private final Outlook[] outlooks;
+
   private final CompletableFuture<Void> allEnded = new CompletableFuture<>();
   private final AtomicInteger left;
   private volatile @Nullable Lineup line;
   private volatile Phase phase = Phase.RESOLVING;
   private volatile boolean finished;
+
+  /** Then whoever waits for all lengths waits for too long, and a stop would lose too much. */
+  private volatile boolean smallFilesComeSlowly;
 
   /** Guarded by this: ended files that no report has told of yet, and whose turn it is. */
   private final Deque<Integer> untold = new ArrayDeque<>();
@@ -195,6 +209,8 @@ public final class Batch {
     this.options = options;
     this.endings = new Ending[items.size()];
     this.lengths = new Long[items.size()];
+    this.outlooks = new Outlook[items.size()];
+    Arrays.fill(outlooks, Outlook.UNKNOWN);
     this.left = new AtomicInteger(items.size());
     if (items.isEmpty() || items.size() > MOST_FILES) {
       throw new InvalidParamsException(
@@ -231,12 +247,13 @@ public final class Batch {
     Map<Integer, ModelStore.Aside> changed = new ConcurrentHashMap<>();
     SpaceLedger.@Nullable Reservation[] reserved = new SpaceLedger.Reservation[items.size()];
     try {
-      Outlook[] outlooks = lookAhead(marker, changed);
-      reserveSpace(outlooks, reserved);
+      lookAhead(marker, changed);
+      reserveSpace(reserved);
       phase = Phase.FETCHING;
-      bring(outlooks, reserved);
+      bring(reserved);
     } finally {
       finished = true;
+      Stream.of(outlooks).forEach(Outlook::close);
       Stream.of(reserved).filter(Objects::nonNull).forEach(SpaceLedger.Reservation::close);
       changed.forEach((i, aside) -> aside.end(endings[i] != null && endings[i].result() != null));
     }
@@ -251,57 +268,68 @@ public final class Batch {
   }
 
   /** Finds out what is missing and how long it is; what fails for good has ended with this. */
-  private Outlook[] lookAhead(@Nullable Marker marker, Map<Integer, ModelStore.Aside> changed) {
-    Outlook[] outlooks = new Outlook[items.size()];
-    Arrays.fill(outlooks, Outlook.UNKNOWN);
+  private void lookAhead(@Nullable Marker marker, Map<Integer, ModelStore.Aside> changed) {
     AtomicInteger next = new AtomicInteger();
-    Runnable probing =
-        () -> {
-          for (int i = next.getAndIncrement();
-              i < items.size() && !cancellation.isCancelled();
-              i = next.getAndIncrement()) {
-            FetchRequest request = items.get(i).request();
-            try {
-              if (marker != null) {
-                int item = i;
-                marker
-                    .putAsideIfChanged(request, cancellation)
-                    .ifPresent(aside -> changed.put(item, aside));
-              }
-              outlooks[i] = fetcher.outlook(request, cancellation);
-              lengths[i] = outlooks[i].lengthBytes();
-            } catch (FetchException e) {
-              if (!e.retryable()) {
-                fetcher.history().ended(Fetcher.newId(), request, e, Duration.ZERO);
-                end(i, null, e);
-              }
-            } catch (InvalidParamsException e) {
-              end(i, null, e);
-            }
-          }
-        };
+    List<CompletableFuture<Void>> looks = new ArrayList<>();
     try {
-      CompletableFuture.allOf(
-              IntStream.range(0, Math.min(PROBES_AT_A_TIME, items.size()))
-                  .mapToObj(n -> CompletableFuture.runAsync(probing, fetcher.executor()))
-                  .toArray(CompletableFuture<?>[]::new))
-          .join();
+      for (int n = 0; n < Math.min(PROBES_AT_A_TIME, items.size()); n++) {
+        boolean mayReceive = n < mostReceived();
+        Runnable look =
+            () -> {
+              for (int i = next.getAndIncrement();
+                  i < items.size() && !cancellation.isCancelled();
+                  i = next.getAndIncrement()) {
+                lookAt(i, mayReceive, marker, changed);
+              }
+            };
+        looks.add(CompletableFuture.runAsync(look, fetcher.executor()));
+      }
+      CompletableFuture.allOf(looks.toArray(CompletableFuture<?>[]::new)).join();
     } catch (RejectedExecutionException e) {
       throw new CancelledException(); // the process is ending
     } catch (CompletionException e) {
       throw e.getCause() instanceof RuntimeException cause ? cause : e;
     }
     cancellation.throwIfCancelled();
-    return outlooks;
+  }
+
+  /** How many small files are received at a time; the caller's number is meant for them, too. */
+  private int mostReceived() {
+    Integer stated = options.maxParallelFiles();
+    return stated == null ? LIGHT_FILES_AT_A_TIME : stated;
+  }
+
+  private void lookAt(
+      int i, boolean mayReceive, @Nullable Marker marker, Map<Integer, ModelStore.Aside> changed) {
+    FetchRequest request = items.get(i).request();
+    try {
+      if (marker != null) {
+        marker.putAsideIfChanged(request, cancellation).ifPresent(aside -> changed.put(i, aside));
+      }
+      Duration patience = mayReceive && !smallFilesComeSlowly ? SMALL_FILE_PATIENCE : Duration.ZERO;
+      long startedNanos = System.nanoTime();
+      Outlook outlook = fetcher.outlook(request, patience, cancellation);
+      boolean tookLong = System.nanoTime() - startedNanos > SMALL_FILE_PATIENCE.toNanos();
+      smallFilesComeSlowly |= tookLong && isSmall(outlook) && !outlook.holdsFile();
+      outlooks[i] = outlook;
+      lengths[i] = outlook.lengthBytes();
+    } catch (FetchException e) {
+      if (!e.retryable()) {
+        fetcher.history().ended(Fetcher.newId(), request, e, Duration.ZERO);
+        end(i, null, e);
+      }
+    } catch (InvalidParamsException e) {
+      end(i, null, e);
+    }
   }
 
   /**
    * Room for all that is needed is reserved, so that it fits beside each other and beside other
    * downloads; what is optional and does not fit is left out.
    */
-  private void reserveSpace(Outlook[] outlooks, SpaceLedger.@Nullable Reservation[] reserved) {
+  private void reserveSpace(SpaceLedger.@Nullable Reservation[] reserved) {
     for (boolean optional : List.of(false, true)) {
-      for (int i = 0; i < outlooks.length; i++) {
+      for (int i = 0; i < items.size(); i++) {
         if (endings[i] == null && items.get(i).optional() == optional) {
           try {
             reserved[i] = fetcher.reserve(items.get(i).request(), outlooks[i]);
@@ -316,7 +344,7 @@ public final class Batch {
     }
   }
 
-  private void bring(Outlook[] outlooks, SpaceLedger.@Nullable Reservation[] reserved) {
+  private void bring(SpaceLedger.@Nullable Reservation[] reserved) {
     List<Job> jobs =
         IntStream.range(0, items.size())
             .filter(i -> endings[i] == null)
@@ -325,15 +353,17 @@ public final class Batch {
                 options.smallFirst()
                     ? Comparator.comparingLong((Integer i) -> outlooks[i].sortBytes())
                     : Comparator.naturalOrder())
-            .map(i -> job(i, reserved[i]))
+            .map(this::job)
             .toList();
     Lineup files =
         new Lineup(
-            fetcher,
+            fetcher.executor(),
+            (job, download) -> bring(Integer.parseInt(job.id), reserved, download),
             () ->
                 options.maxParallelFiles() != null
                     ? options.maxParallelFiles()
                     : fetcher.options().maxParallelFiles(),
+            LIGHT_FILES_AT_A_TIME,
             FIRST_PAUSE,
             this::ended);
     line = files;
@@ -353,14 +383,30 @@ public final class Batch {
     }
   }
 
-  private Job job(int i, SpaceLedger.@Nullable Reservation reservation) {
-    // The download reserves for itself what it needs.
-    Runnable beforeStart = reservation == null ? () -> {} : reservation::close;
-    return new Job(Integer.toString(i), items.get(i).request(), 0, false, beforeStart);
+  private Job job(int i) {
+    Outlook outlook = outlooks[i];
+    boolean isLight =
+        outlook.holdsFile() || (isSmall(outlook) && options.maxParallelFiles() == null);
+    return new Job(Integer.toString(i), items.get(i).request(), 0, false, isLight);
+  }
+
+  private static boolean isSmall(Outlook outlook) {
+    Long length = outlook.lengthBytes();
+    return length != null && length <= SmallFiles.LONGEST_BYTES;
+  }
+
+  private FetchResult bring(
+      int i, SpaceLedger.@Nullable Reservation[] reserved, Download download) {
+    SpaceLedger.Reservation reservation = reserved[i];
+    if (reservation != null) {
+      reservation.close(); // the download reserves for itself what it needs
+    }
+    return fetcher.fetchInLine(items.get(i).request(), outlooks[i], download);
   }
 
   private void ended(Job job, @Nullable FetchResult result, @Nullable RuntimeException failure) {
     int i = Integer.parseInt(job.id);
+    outlooks[i].close();
     FetchRequest request = items.get(i).request();
     String id = Fetcher.newId();
     if (result == null) {

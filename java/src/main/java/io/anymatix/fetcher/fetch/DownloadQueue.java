@@ -82,7 +82,13 @@ public final class DownloadQueue implements AutoCloseable {
     this.history = fetcher.history();
     this.file = new QueueFile(fetcher.home());
     this.line =
-        new Lineup(fetcher, () -> fetcher.options().maxParallelFiles(), FIRST_PAUSE, this::ended);
+        new Lineup(
+            fetcher.executor(),
+            (job, download) -> fetcher.fetchInLine(job.request, download),
+            () -> fetcher.options().maxParallelFiles(),
+            0,
+            FIRST_PAUSE,
+            this::ended);
   }
 
   /**

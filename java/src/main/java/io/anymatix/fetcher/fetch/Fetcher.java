@@ -17,6 +17,7 @@ import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.fetch.Download.Work;
 import io.anymatix.fetcher.fetch.FetchResult.Outcome;
 import io.anymatix.fetcher.fetch.FileFetch.Order;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.source.Credentials;
@@ -27,6 +28,8 @@ import io.anymatix.fetcher.store.ModelFolders;
 import io.anymatix.fetcher.store.ModelStore;
 import io.anymatix.fetcher.store.SpaceLedger;
 import io.anymatix.fetcher.transfer.ConnectionBudget;
+import io.anymatix.fetcher.transfer.SmallFiles;
+import io.anymatix.fetcher.transfer.SmallFiles.SmallFile;
 import io.anymatix.fetcher.transfer.Throttle;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -80,6 +83,7 @@ public final class Fetcher implements AutoCloseable {
   private final Slots awaited = new Slots(MOST_AWAITED);
   private final History history;
   private final ExecutorService executor = Executors.newCachedThreadPool(Fetcher::thread);
+  private final SmallFiles smallFiles = new SmallFiles(throttle, executor);
   private final Map<Object, Shared> running = new ConcurrentHashMap<>();
 
   private final FileFetch.Means means;
@@ -128,6 +132,7 @@ public final class Fetcher implements AutoCloseable {
             store,
             throttle,
             connections,
+            smallFiles,
             awaited,
             executor);
   }
@@ -203,6 +208,13 @@ public final class Fetcher implements AutoCloseable {
   /** The same for a line that has its own number of files at a time and its own notes. */
   FetchResult fetchInLine(FetchRequest request, Download download) {
     return fetch(request, download, true);
+  }
+
+  /** The same for a file of which {@link #outlook} has told, so that its source is not asked. */
+  FetchResult fetchInLine(FetchRequest request, Outlook outlook, Download download) {
+    return outlook.found() == null
+        ? fetch(request, download, true)
+        : fetchFile(order(request, false).with(outlook.found()), download, true);
   }
 
   /** An id that no other download has, in this process or another. */
@@ -343,7 +355,8 @@ public final class Fetcher implements AutoCloseable {
             new Sources.Wish(url, key.effective().text(), request.auth(), request.fileId(), wanted),
             mirrors(request)),
         replacesName,
-        virtualTypes.annotatorFile(request, known).orElse(null));
+        virtualTypes.annotatorFile(request, known).orElse(null),
+        null);
   }
 
   private static List<String> mirrors(FetchRequest request) {
@@ -670,9 +683,24 @@ public final class Fetcher implements AutoCloseable {
    *
    * @param lengthBytes its length; null if nobody knows it
    * @param name what it will be called; null if it is on the disk, or nobody was asked
+   * @param found what the fetch needs not ask for again; null if nobody was asked
    */
-  record Outlook(@Nullable Long lengthBytes, @Nullable ModelFileName name) {
-    static final Outlook UNKNOWN = new Outlook(null, null);
+  record Outlook(
+      @Nullable Long lengthBytes, @Nullable ModelFileName name, FileFetch.@Nullable Found found)
+      implements AutoCloseable {
+    static final Outlook UNKNOWN = new Outlook(null, null, null);
+
+    /** Whether the file itself came with the answer, and is held in memory until it is closed. */
+    boolean holdsFile() {
+      return found != null && found.content() != null;
+    }
+
+    @Override
+    public void close() {
+      if (found != null && found.content() != null) {
+        found.content().close();
+      }
+    }
 
     /** Where it stands among others by length: what is there or unknown comes first. */
     long sortBytes() {
@@ -683,10 +711,11 @@ public final class Fetcher implements AutoCloseable {
   /**
    * Looks on the disk, and asks the source about what is missing.
    *
+   * @param patience how long a small file may take that comes with the answer; zero for none
    * @throws InvalidParamsException if the request makes no sense
    * @throws FetchException as the source's answer means
    */
-  Outlook outlook(FetchRequest request, Cancellation cancellation) {
+  Outlook outlook(FetchRequest request, Duration patience, Cancellation cancellation) {
     Order order = order(request, false);
     ModelFolders known = folders;
     if (options.offline()
@@ -697,10 +726,22 @@ public final class Fetcher implements AutoCloseable {
     }
     Work work = new Work(true);
     var registration = cancellation.onCancel(work.cancellation::cancel);
-    try {
-      RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
+    boolean mayHold = !patience.isZero() && order.plainFile() == null && !smallFiles.isLimited();
+    try (Opening opening = mayHold ? FileFetch.opening(order, means) : Opening.ofFirstByte()) {
+      RemoteFile remote =
+          order.links().resolveAny(opening, work.cancellation, work.counters::waiting);
+      ModelFileName name = FileFetch.name(remote, order.key(), work.cancellation);
+      FileFetch.refusePickle(name, remote, means);
+      SmallFile content = null;
+      if (opening.holdsFile()) {
+        try (ConnectionBudget.Share budget = FileFetch.connections(remote, means, work)) {
+          content =
+              smallFiles.receive(opening, patience, budget, work.counters, work.cancellation);
+        }
+      }
+      long now = System.nanoTime();
       return new Outlook(
-          remote.lengthBytes(), FileFetch.name(remote, order.key(), work.cancellation));
+          remote.lengthBytes(), name, new FileFetch.Found(order.links(), remote, content, now));
     } finally {
       registration.close();
     }

@@ -14,6 +14,7 @@ import io.anymatix.fetcher.fetch.FetchResult.Outcome;
 import io.anymatix.fetcher.fetch.FetchResult.Strategy;
 import io.anymatix.fetcher.fetch.FetchResult.Verification;
 import io.anymatix.fetcher.fetch.Progress.Phase;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.source.Sources;
 import io.anymatix.fetcher.store.ContentCheck;
@@ -24,6 +25,8 @@ import io.anymatix.fetcher.store.ModelStore.Stored;
 import io.anymatix.fetcher.store.PartFile;
 import io.anymatix.fetcher.transfer.ConnectionBudget;
 import io.anymatix.fetcher.transfer.Connections;
+import io.anymatix.fetcher.transfer.SmallFiles;
+import io.anymatix.fetcher.transfer.SmallFiles.SmallFile;
 import io.anymatix.fetcher.transfer.Throttle;
 import io.anymatix.fetcher.transfer.Transfer;
 import java.nio.file.Files;
@@ -56,6 +59,9 @@ final class FileFetch {
    */
   private static final Duration HASH_PATIENCE = Duration.ofSeconds(2);
 
+  /** An address that was found out longer ago may have expired. */
+  private static final Duration LONGEST_FORESIGHT = Duration.ofMinutes(10);
+
   /** Downloads of bytes that do not have the hash that a source merely tells. */
   private static final int MOST_REFUTED_DOWNLOADS = 3;
 
@@ -73,6 +79,7 @@ final class FileFetch {
       ModelStore store,
       Throttle throttle,
       ConnectionBudget connections,
+      SmallFiles smallFiles,
       Slots awaited,
       Executor executor) {}
 
@@ -81,6 +88,7 @@ final class FileFetch {
    *
    * @param replacesName whether a plain name that is another file's is taken over
    * @param plainFile where the file lies if it is stored under its plain name alone
+   * @param found what was found out before; null if nothing was
    */
   record Order(
       FetchRequest request,
@@ -91,7 +99,35 @@ final class FileFetch {
       @Nullable String plainName,
       Links links,
       boolean replacesName,
-      @Nullable Path plainFile) {}
+      @Nullable Path plainFile,
+      @Nullable Found found) {
+    /** The same, with what was found out of it before. */
+    Order with(@Nullable Found earlier) {
+      return new Order(
+          request,
+          key,
+          place,
+          elsewhere,
+          wanted,
+          plainName,
+          earlier == null ? links : earlier.links(),
+          replacesName,
+          plainFile,
+          earlier);
+    }
+  }
+
+  /**
+   * What was found out of a file before it is fetched, so that its source is not asked twice.
+   *
+   * @param links those that were resolved
+   * @param content the file itself, if it came with the answer; whoever looked ahead closes it
+   */
+  record Found(Links links, RemoteFile remote, @Nullable SmallFile content, long atNanos) {
+    boolean isRecent() {
+      return System.nanoTime() - atNanos < LONGEST_FORESIGHT.toNanos();
+    }
+  }
 
   /**
    * What a source says of a file, as far as that is known by now.
@@ -162,8 +198,8 @@ final class FileFetch {
       return uploaded(contentHash.get());
     }
     Outcome outcome = Outcome.PRESENT;
-    Optional<Stored> present = present();
-    if (present.isEmpty()) {
+    Optional<Stored> present = found() == null ? present() : Optional.empty();
+    if (present.isEmpty() && found() == null) {
       outcome = Outcome.ADOPTED;
       work.phase = Phase.ADOPTING;
       present = store.adoptUnmeasured(order.key(), order.place(), work.cancellation, hashed());
@@ -191,8 +227,38 @@ final class FileFetch {
   }
 
   private FetchResult bringFromSource() {
+    Found found = found();
+    if (found != null) {
+      return bringFrom(found.remote(), found.content(), Opening.ofFirstByte());
+    }
+    try (Opening opening = opening(order, means)) {
+      return bringFrom(resolved(opening), null, opening);
+    }
+  }
+
+  /** What was found out beforehand; it was missing then, and that was not long ago. */
+  private @Nullable Found found() {
+    Found found = order.found();
+    return found != null && found.isRecent() ? found : null;
+  }
+
+  private RemoteFile resolved(Opening opening) {
     work.phase = Phase.RESOLVING;
-    RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
+    return order.links().resolveAny(opening, work.cancellation, work.counters::waiting);
+  }
+
+  /**
+   * The first request for a file's bytes: for the first one alone where a longer piece would come
+   * in vain, since mirrors are to be compared first, or an earlier attempt has left bytes.
+   */
+  static Opening opening(Order order, Means means) {
+    boolean inVain =
+        order.links().areMirrored() || means.store().isBegun(order.key(), order.place());
+    return inVain ? Opening.ofFirstByte() : means.smallFiles().opening();
+  }
+
+  private FetchResult bringFrom(
+      RemoteFile remote, @Nullable SmallFile content, Opening opening) {
     remote.metadata().whenTold(work::tell);
     ModelFileName name = name(remote, order.key(), work.cancellation);
     refusePickle(name, remote);
@@ -209,7 +275,7 @@ final class FileFetch {
         return result(adopted.get(), Outcome.ADOPTED, null);
       }
     }
-    return download(remote, name);
+    return download(remote, name, content, opening);
   }
 
   /** The wanted bytes from elsewhere on this machine, if it is known what they are. */
@@ -303,8 +369,7 @@ final class FileFetch {
     if (means.options().get().offline()) {
       throw missingOffline();
     }
-    work.phase = Phase.RESOLVING;
-    RemoteFile remote = order.links().resolveAny(work.cancellation, work.counters::waiting);
+    RemoteFile remote = resolved(Opening.ofFirstByte());
     refusePickle(name, remote);
     work.totalBytes = remote.lengthBytes();
     try (PartFile part = store.openPart(file, BUSY_PATIENCE, work.cancellation, held());
@@ -314,7 +379,9 @@ final class FileFetch {
         part.delete();
         return plainResult(file, Outcome.PRESENT, null);
       }
-      Transfer.Result transferred = transferProven(remote, part, name, budget).transferred();
+      Transfer.Result transferred =
+          transferProven(remote, part, name, null, Opening.ofFirstByte(), budget)
+              .transferred();
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
       order.place().requireUnmoved();
       store.publishPlain(part);
@@ -338,10 +405,12 @@ final class FileFetch {
    * The file on the disk, if it is whole and, where the caller states a hash, proven to have it.
    */
   private Optional<Stored> present() {
+    return asWanted(store.find(order.key(), order.place()));
+  }
+
+  private Optional<Stored> asWanted(Optional<Stored> found) {
     Optional<Stored> present =
-        store
-            .find(order.key(), order.place())
-            .filter(stored -> isWantedFile(stored, order.request().fileId()));
+        found.filter(stored -> isWantedFile(stored, order.request().fileId()));
     Sha256 wanted = order.wanted();
     if (present.isEmpty() || wanted == null) {
       return present;
@@ -392,6 +461,11 @@ final class FileFetch {
   }
 
   private void refusePickle(ModelFileName name, RemoteFile remote) {
+    refusePickle(name, remote, means);
+  }
+
+  /** Refuses what would run code when it is loaded, where the owner wants that. */
+  static void refusePickle(ModelFileName name, RemoteFile remote, Means means) {
     if (means.config().refusePickle() && ModelStore.isPickle(name)) {
       throw FetchException.because(
               FailureKind.POLICY,
@@ -402,18 +476,28 @@ final class FileFetch {
     }
   }
 
-  private FetchResult download(RemoteFile remote, ModelFileName name) {
-    PartFile part = store.openPart(name, order.place(), BUSY_PATIENCE, work.cancellation, held());
+  private FetchResult download(
+      RemoteFile remote, ModelFileName name, @Nullable SmallFile found, Opening opening) {
+    PartFile.HeldListener held =
+        until -> {
+          opening.close(); // nobody keeps a connection open for that long
+          held().held(until);
+        };
+    PartFile part = store.openPart(name, order.place(), BUSY_PATIENCE, work.cancellation, held);
     work.counters.waiting(null, null);
     try (part;
         ConnectionBudget.Share budget = connections(remote)) {
-      Optional<Stored> byAnotherProcess = present();
+      Optional<Stored> byAnotherProcess =
+          asWanted(store.findAgain(order.key(), order.place(), part.finalPath()));
       if (byAnotherProcess.isPresent()) {
         part.delete();
         return result(byAnotherProcess.get(), Outcome.PRESENT, null);
       }
-      Proven proven = transferProven(remote, part, name, budget);
-      Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
+      boolean isBegun = part.lengthBytes() > 0;
+      Proven proven = bringProven(remote, part, name, found, opening, budget);
+      // What an answer left that ended early counts as reused, too, but is of this download.
+      boolean isResumed = isBegun && work.counters.reusedBytes() > 0;
+      Outcome outcome = isResumed ? Outcome.RESUMED : Outcome.DOWNLOADED;
       Transfer.Result transferred = proven.transferred();
       order.place().requireUnmoved();
       Stored stored =
@@ -426,14 +510,43 @@ final class FileFetch {
     }
   }
 
+  /** The same bytes from memory or from the first answer, if they are there. */
+  private Proven bringProven(
+      RemoteFile remote,
+      PartFile part,
+      ModelFileName name,
+      @Nullable SmallFile found,
+      Opening opening,
+      ConnectionBudget.Share budget) {
+    work.phase = Phase.FETCHING;
+    if (found != null) {
+      return transferProven(remote, part, name, found, opening, budget);
+    }
+    try (SmallFile received =
+        means
+            .smallFiles()
+            .receive(opening, remote, part, budget, work.counters, work.cancellation)) {
+      return transferProven(remote, part, name, received, opening, budget);
+    }
+  }
+
   /** All bytes, in the part file, with the length, hash and content that they must have. */
   private Proven transferProven(
-      RemoteFile remote, PartFile part, ModelFileName name, ConnectionBudget.Share budget) {
+      RemoteFile remote,
+      PartFile part,
+      ModelFileName name,
+      @Nullable SmallFile content,
+      Opening opening,
+      ConnectionBudget.Share budget) {
     work.phase = Phase.FETCHING;
-    Transfer.Result transferred =
-        transfer(remote, part, budget)
-            .alsoFrom(mirrors(), order.wanted() != null || remote.sha256() != null)
-            .run();
+    Transfer.Result transferred = content == null ? null : content.writeTo(part, work.counters);
+    if (transferred == null) {
+      transferred =
+          transfer(remote, part, budget)
+              .alsoFrom(mirrors(), order.wanted() != null || remote.sha256() != null)
+              .beginningWith(opening)
+              .run();
+    }
     work.phase = Phase.VERIFYING;
     work.totalBytes = transferred.lengthBytes();
     Optional<ModelMetadata> told = remote.metadata().await(work.cancellation);
@@ -489,6 +602,11 @@ final class FileFetch {
   }
 
   private ConnectionBudget.Share connections(RemoteFile remote) {
+    return connections(remote, means, work);
+  }
+
+  /** A file's part of the connections of the process and of its site. */
+  static ConnectionBudget.Share connections(RemoteFile remote, Means means, Work work) {
     return means
         .connections()
         .join(Sources.siteOf(remote), Sources.maxConnections(remote.source()), work.counters);

@@ -33,8 +33,10 @@ final class Lineup {
 
   private static final Logger log = LoggerFactory.getLogger(Lineup.class);
 
-  private final Fetcher fetcher;
+  private final Executor executor;
+  private final Bringer bringer;
   private final IntSupplier mostActive;
+  private final int mostLight;
   private final Duration firstPause;
   private final Listener listener;
   private final Clock clock;
@@ -43,10 +45,18 @@ final class Lineup {
   private final List<Job> jobs = new ArrayList<>();
 
   private int active;
+  private int light;
   private boolean closed;
 
   /** When somebody comes back for those that pause; null before the first pause. */
   private @Nullable Long wakeNanos;
+
+  /** Brings a file of the line; called again for one that has stepped back. */
+  @FunctionalInterface
+  interface Bringer {
+    /** Blocks until the file is there. */
+    FetchResult bring(Job job, Download download);
+  }
 
   /** Hears of the ends. */
   @FunctionalInterface
@@ -94,18 +104,20 @@ final class Lineup {
     private boolean cancelled;
     private int repeats;
     private long readyNanos;
-    private final Runnable beforeStart;
+    private final boolean isLight;
     private @Nullable Download download;
     private @Nullable Progress left;
     private volatile @Nullable String reason;
 
     Job(String id, FetchRequest request, int priority, boolean paused) {
-      this(id, request, priority, paused, () -> {});
+      this(id, request, priority, paused, false);
     }
 
-    /** With something to do whenever the file is about to be brought. */
-    Job(String id, FetchRequest request, int priority, boolean paused, Runnable beforeStart) {
-      this.beforeStart = beforeStart;
+    /**
+     * @param isLight whether one request at most brings it, so that many may be brought at a time
+     */
+    Job(String id, FetchRequest request, int priority, boolean paused, boolean isLight) {
+      this.isLight = isLight;
       this.id = id;
       this.request = request;
       this.priority = priority;
@@ -146,23 +158,35 @@ final class Lineup {
   }
 
   /**
+   * @param executor brings the files; must never queue
    * @param mostActive files at a time; asked whenever one could start
+   * @param mostLight light files at a time, beside the others
    * @param firstPause before a failed file is tried again; doubled each time
    */
-  Lineup(Fetcher fetcher, IntSupplier mostActive, Duration firstPause, Listener listener) {
-    this(fetcher, mostActive, firstPause, listener, Clock.REAL);
+  Lineup(
+      Executor executor,
+      Bringer bringer,
+      IntSupplier mostActive,
+      int mostLight,
+      Duration firstPause,
+      Listener listener) {
+    this(executor, bringer, mostActive, mostLight, firstPause, listener, Clock.REAL);
   }
 
   /** With another clock, for tests that drive it by hand. */
   Lineup(
-      Fetcher fetcher,
+      Executor executor,
+      Bringer bringer,
       IntSupplier mostActive,
+      int mostLight,
       Duration firstPause,
       Listener listener,
       Clock clock) {
     this.clock = clock;
-    this.fetcher = fetcher;
+    this.executor = executor;
+    this.bringer = bringer;
     this.mostActive = mostActive;
+    this.mostLight = mostLight;
     this.firstPause = firstPause;
     this.listener = listener;
   }
@@ -206,7 +230,7 @@ final class Lineup {
   }
 
   synchronized int active() {
-    return active;
+    return active + light;
   }
 
   /** Starts what may start: after a change that this class can't see, such as of the options. */
@@ -216,8 +240,13 @@ final class Lineup {
       long now = clock.nanos();
       long shortestPauseNanos = Long.MAX_VALUE;
       for (Job job : jobs) {
-        if (closed || active >= Math.max(1, mostActive.getAsInt())) {
+        boolean isFull = active >= Math.max(1, mostActive.getAsInt());
+        boolean isLightFull = light >= mostLight;
+        if (closed || (isFull && isLightFull)) {
           break;
+        }
+        if (job.isLight ? isLightFull : isFull) {
+          continue;
         }
         if (job.download != null || job.paused || job.cancelled) {
           continue;
@@ -227,14 +256,14 @@ final class Lineup {
           continue;
         }
         job.download = new Download();
-        active++;
+        count(job, 1);
         starting.add(job);
       }
       wakeAfter(shortestPauseNanos, now);
     }
     for (Job job : starting) {
       try {
-        fetcher.executor().execute(() -> run(job));
+        executor.execute(() -> run(job));
       } catch (RejectedExecutionException e) {
         return; // the process is ending
       }
@@ -249,7 +278,7 @@ final class Lineup {
       return;
     }
     wakeNanos = now + pauseNanos;
-    clock.after(pauseNanos, this::startDue, fetcher.executor());
+    clock.after(pauseNanos, this::startDue, executor);
   }
 
   private void run(Job job) {
@@ -263,8 +292,7 @@ final class Lineup {
     FetchResult result = null;
     RuntimeException failure = null;
     try {
-      job.beforeStart.run();
-      result = fetcher.fetchInLine(job.request, download);
+      result = bringer.bring(job, download);
     } catch (RuntimeException e) {
       failure = e;
     }
@@ -272,7 +300,7 @@ final class Lineup {
     synchronized (this) {
       job.download = null;
       job.left = download.snapshot();
-      active--;
+      count(job, -1);
       ended = !closed && (result != null || job.cancelled || !staysInLine(job, failure));
       if (ended) {
         jobs.remove(job);
@@ -282,6 +310,15 @@ final class Lineup {
       tell(job, result, result == null && job.cancelled ? new CancelledException() : failure);
     }
     startDue();
+  }
+
+  /** With the lock. */
+  private void count(Job job, int change) {
+    if (job.isLight) {
+      light += change;
+    } else {
+      active += change;
+    }
   }
 
   private void tell(Job job, @Nullable FetchResult result, @Nullable RuntimeException failure) {

@@ -6,6 +6,7 @@ import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.source.Sources;
 import io.anymatix.fetcher.transfer.Transfer;
@@ -64,7 +65,14 @@ final class Links {
    * @throws FetchException as its source means
    */
   RemoteFile resolve(Cancellation cancellation, RetryPolicy.WaitListener listener) {
-    RemoteFile remote = RetryPolicy.run(() -> resolve(own, cancellation), cancellation, listener);
+    return resolve(Opening.ofFirstByte(), cancellation, listener);
+  }
+
+  private RemoteFile resolve(
+      Opening opening, Cancellation cancellation, RetryPolicy.WaitListener listener) {
+    RemoteFile remote =
+        RetryPolicy.run(
+            () -> sources.resolve(own.wish(), opening, cancellation), cancellation, listener);
     used = own;
     return remote;
   }
@@ -81,12 +89,15 @@ final class Links {
   /**
    * Resolves the own link, or else the first mirror that can be.
    *
+   * @param opening the first request for the own link's bytes; it may bring the file
    * @throws FetchException as the own link's source means, with what became of the mirrors
    */
-  RemoteFile resolveAny(Cancellation cancellation, RetryPolicy.WaitListener listener) {
+  RemoteFile resolveAny(
+      Opening opening, Cancellation cancellation, RetryPolicy.WaitListener listener) {
     try {
-      return resolve(cancellation, listener);
+      return resolve(opening, cancellation, listener);
     } catch (FetchException failure) {
+      opening.close();
       if (mirrors.isEmpty() || failure.kind() == FailureKind.OFFLINE) {
         throw failure;
       }

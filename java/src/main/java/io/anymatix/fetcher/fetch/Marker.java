@@ -141,6 +141,10 @@ final class Marker {
    */
   void write(List<Batch.Ending> ended, Cancellation cancellation) {
     try {
+      ended.stream()
+          .map(ending -> folderOf(Path.of(Objects.requireNonNull(ending.result()).path())))
+          .distinct()
+          .forEach(ModelStore::forceNames);
       List<Entry> files = ended.stream().map(ending -> entry(ending, cancellation)).toList();
       String now = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
       ModelStore.replaceFile(
@@ -148,6 +152,12 @@ final class Marker {
     } catch (IOException e) {
       throw ModelStore.storageFailure(e, path);
     }
+  }
+
+  /** The folder of a file; a pack is a folder itself. */
+  private static Path folderOf(Path path) {
+    Path folder = Files.isDirectory(path) ? path : path.getParent();
+    return folder == null ? path : folder;
   }
 
   private static Entry entry(Batch.Ending ending, Cancellation cancellation) {

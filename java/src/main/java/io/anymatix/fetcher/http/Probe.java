@@ -9,12 +9,13 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a server's answer to {@code Range: bytes=0-0} tells about a representation.
+ * What a server's answer to a request for the first byte, or for a first piece, tells about a
+ * representation.
  *
  * @param url where the answer came from, after all redirects
  * @param hops the redirects that led there
  * @param lengthBytes length of the whole representation; null if the server does not say
- * @param rangesProven whether it sent exactly the byte that was asked for; nothing else is proof
+ * @param rangesProven whether it sent just what was asked for; nothing else is proof
  * @param rangeEvidence what it answered, in a few words
  * @param fields the last answer's header fields by their names in lower case; bytes as Latin-1
  */
@@ -28,23 +29,34 @@ public record Probe(
     Validator validator,
     Map<String, String> fields) {
 
-  /** Reads an answer to that request; null if its status describes no representation. */
+  /**
+   * Reads an answer to {@code Range: bytes=0-0}; null if its status describes no representation.
+   */
   public static @Nullable Probe of(Answer answer) {
+    return of(answer, new ByteRange(0, 0));
+  }
+
+  /** The same for a request of a longer range from the first byte on. */
+  static @Nullable Probe of(Answer answer, ByteRange asked) {
     ContentRange contentRange = answer.contentRange();
     Long length = answer.isCoded() ? null : answer.contentLengthBytes();
     Long stated = contentRange == null ? null : contentRange.completeLengthBytes();
     String evidence = answer.status() + ", Content-Range: " + answer.field("Content-Range");
     return switch (answer.status()) {
       case 206 -> {
-        boolean firstByte =
-            contentRange != null && new ByteRange(0, 0).equals(contentRange.range());
-        yield of(answer, firstByte ? stated : null, firstByte && !answer.isCoded(), evidence);
+        boolean asAsked = contentRange != null && isWithin(contentRange.range(), asked);
+        yield of(answer, asAsked ? stated : null, asAsked && !answer.isCoded(), evidence);
       }
       case 200 -> of(answer, length, false, "200: the range was ignored");
       // An empty representation has no first byte; any other one that refuses it has no ranges.
       case 416 -> of(answer, stated, false, evidence);
       default -> null;
     };
+  }
+
+  /** A server may send less than it was asked for, but nothing else. */
+  private static boolean isWithin(@Nullable ByteRange sent, ByteRange asked) {
+    return sent != null && sent.first() == asked.first() && sent.last() <= asked.last();
   }
 
   /** Reads a success that answers a range of one byte asked for in the path. */

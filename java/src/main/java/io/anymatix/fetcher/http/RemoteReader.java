@@ -155,14 +155,36 @@ public final class RemoteReader implements AutoCloseable {
    */
   public Probe probe(
       RemoteRequest request, Cancellation cancellation, Function<Answer, FetchException> refusal) {
-    RemoteRequest firstByte = request.withRange(new ByteRange(0, 0)).withIfRange(null);
-    try (Answer answer = open(firstByte, cancellation)) {
-      Probe probe = Probe.of(answer);
+    return probe(request, Opening.ofFirstByte(), cancellation, refusal);
+  }
+
+  /**
+   * The same with a request that may bring the file, or its beginning.
+   *
+   * @param opening says what is asked for, and keeps the answer
+   */
+  public Probe probe(
+      RemoteRequest request,
+      Opening opening,
+      Cancellation cancellation,
+      Function<Answer, FetchException> refusal) {
+    ByteRange asked = opening.asked();
+    Answer answer = open(request.withRange(asked).withIfRange(null), cancellation);
+    boolean kept = false;
+    try {
+      Probe probe = Probe.of(answer, asked);
       if (probe == null) {
         throw refusal.apply(answer);
       }
-      drainIfShort(answer);
+      kept = opening.keep(answer, probe);
+      if (!kept) {
+        drainIfShort(answer);
+      }
       return probe;
+    } finally {
+      if (!kept) {
+        answer.close();
+      }
     }
   }
 

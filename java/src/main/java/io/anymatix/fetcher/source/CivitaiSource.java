@@ -11,6 +11,7 @@ import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.http.Answer;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.Probe;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
@@ -62,7 +63,7 @@ final class CivitaiSource implements Source {
   }
 
   @Override
-  public RemoteFile resolve(Wanted wanted, Cancellation cancellation) {
+  public RemoteFile resolve(Wanted wanted, Opening opening, Cancellation cancellation) {
     CivitaiLink link = link(wanted);
     Map<String, String> access = access(link);
     Long askedId = fileId(wanted, link);

@@ -5,6 +5,7 @@ import io.anymatix.fetcher.content.HttpUrl;
 import io.anymatix.fetcher.content.PendingMetadata;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.Probe;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
@@ -32,9 +33,10 @@ final class DirectSource implements Source {
   }
 
   @Override
-  public RemoteFile resolve(Wanted wanted, Cancellation cancellation) {
+  public RemoteFile resolve(Wanted wanted, Opening opening, Cancellation cancellation) {
     RemoteRequest request = RemoteRequest.get(wanted.effectiveUrl());
-    return described(name(), request, reader.probe(request, cancellation));
+    Probe probe = reader.probe(request, opening, cancellation, RemoteReader::failureOf);
+    return described(name(), request, probe);
   }
 
   /** What a probe alone tells about a file. */

@@ -9,6 +9,7 @@ import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Answer;
 import io.anymatix.fetcher.http.Cookies;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.Probe;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
@@ -73,7 +74,7 @@ final class GoogleDriveSource implements Source {
   }
 
   @Override
-  public RemoteFile resolve(Wanted wanted, Cancellation cancellation) {
+  public RemoteFile resolve(Wanted wanted, Opening opening, Cancellation cancellation) {
     HttpUrl given = wanted.effectiveUrl();
     refuseWhatIsNoFile(given);
     String id = id(given);

@@ -9,6 +9,7 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Answer;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.Probe;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
@@ -72,7 +73,7 @@ final class HuggingFaceSource implements Source {
   }
 
   @Override
-  public RemoteFile resolve(Wanted wanted, Cancellation cancellation) {
+  public RemoteFile resolve(Wanted wanted, Opening opening, Cancellation cancellation) {
     Wish wish = wish(wanted);
     HubLink place = wish.place();
     if (place != null && (place.isFolder() || place.isPattern())) {
@@ -84,7 +85,7 @@ final class HuggingFaceSource implements Source {
           .build();
     }
     RemoteRequest request = new RemoteRequest(wish.url(), wish.identity(), null, null);
-    Probe probe = reader.probe(request, cancellation, answer -> refusal(answer, wish));
+    Probe probe = reader.probe(request, opening, cancellation, answer -> refusal(answer, wish));
     RemoteFile file = DirectSource.described(name(), request, probe);
     for (Map<String, String> hop : hubAnswers(probe)) {
       Sha256 linked = linkedSha256(hop.get("x-linked-etag"));

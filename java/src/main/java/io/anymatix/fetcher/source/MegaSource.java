@@ -13,6 +13,7 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Answer;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.Probe;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
@@ -76,7 +77,7 @@ final class MegaSource implements Source {
   }
 
   @Override
-  public RemoteFile resolve(Wanted wanted, Cancellation cancellation) {
+  public RemoteFile resolve(Wanted wanted, Opening opening, Cancellation cancellation) {
     Link link = link(wanted.text());
     JsonNode file = ask(link, cancellation);
     String address = file.path("g").textValue();

@@ -6,6 +6,7 @@ import io.anymatix.fetcher.content.ModelMetadata;
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.Cancellation;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RetryPolicy;
 import java.util.List;
 import java.util.Optional;
@@ -23,9 +24,10 @@ interface Source {
    * Finds out where a file's bytes are and what is known about them; asks the site, downloads
    * nothing.
    *
+   * @param opening the first request for the bytes themselves, for a source that can make use of it
    * @throws io.anymatix.fetcher.failure.FetchException as the site's answer means
    */
-  RemoteFile resolve(Wanted wanted, Cancellation cancellation);
+  RemoteFile resolve(Wanted wanted, Opening opening, Cancellation cancellation);
 
   /**
    * The files that a link stands for; empty if it stands for one file, or nobody can tell.

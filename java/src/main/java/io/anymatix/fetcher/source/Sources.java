@@ -8,6 +8,7 @@ import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RetryPolicy;
 import java.util.List;
@@ -71,8 +72,17 @@ public final class Sources {
    *     answer means
    */
   public RemoteFile resolve(Wish wish, Cancellation cancellation) {
+    return resolve(wish, Opening.ofFirstByte(), cancellation);
+  }
+
+  /**
+   * The same with a request that may bring the file, or its beginning.
+   *
+   * @param opening keeps the answer; left without one by sources that can not
+   */
+  public RemoteFile resolve(Wish wish, Opening opening, Cancellation cancellation) {
     Source.Wanted wanted = wanted(wish);
-    return sourceOf(wanted).resolve(wanted, cancellation);
+    return sourceOf(wanted).resolve(wanted, opening, cancellation);
   }
 
   /**

@@ -27,13 +27,23 @@ final class AtomicFile {
 
   private AtomicFile() {}
 
-  /** Writes {@code text} as UTF-8 and puts it in the place of {@code target}. */
-  static void replace(Path target, String text) throws IOException {
-    replace(target, text, true);
+  /** What survives a power cut. */
+  enum Forced {
+    /** Anything may be left. */
+    NOTHING,
+    /** The old content or the new one. */
+    CONTENT,
+    /** The new content. */
+    CONTENT_AND_NAME
   }
 
-  /** The same; with {@code forced} false a power cut may leave anything. */
-  static void replace(Path target, String text, boolean forced) throws IOException {
+  /** Writes {@code text} as UTF-8 and puts it in the place of {@code target}, for good. */
+  static void replace(Path target, String text) throws IOException {
+    replace(target, text, Forced.CONTENT_AND_NAME);
+  }
+
+  /** The same, if that much is forced to the disk. */
+  static void replace(Path target, String text, Forced forced) throws IOException {
     // Never a name that ends in .json: another program's scan must not take it for a sidecar file.
     Path temporary =
         target.resolveSibling(target.getFileName() + "." + Long.toString(randomId(), 36) + ".tmp");
@@ -44,14 +54,11 @@ final class AtomicFile {
         while (bytes.hasRemaining()) {
           channel.write(bytes);
         }
-        if (forced) {
+        if (forced != Forced.NOTHING) {
           channel.force(true);
         }
       }
-      move(temporary, target);
-      if (forced) {
-        forceFolder(target.toAbsolutePath().getParent());
-      }
+      publish(temporary, target, forced == Forced.CONTENT_AND_NAME);
     } finally {
       Files.deleteIfExists(temporary);
     }
@@ -59,8 +66,15 @@ final class AtomicFile {
 
   /** Renames {@code source} over {@code target} in the same folder, for good. */
   static void publish(Path source, Path target) throws IOException {
+    publish(source, target, true);
+  }
+
+  /** The same; with {@code forced} false a power cut may undo it. */
+  static void publish(Path source, Path target, boolean forced) throws IOException {
     move(source, target);
-    forceFolder(target.toAbsolutePath().getParent());
+    if (forced) {
+      forceFolder(target.toAbsolutePath().getParent());
+    }
   }
 
   /** Renames a file: {@link Files#move}, except in a test of what may hold it up. */
@@ -100,7 +114,7 @@ final class AtomicFile {
   }
 
   /** Makes the names in a folder durable, where the platform can open one (not on Windows). */
-  private static void forceFolder(@Nullable Path folder) {
+  static void forceFolder(@Nullable Path folder) {
     if (folder == null) {
       return;
     }

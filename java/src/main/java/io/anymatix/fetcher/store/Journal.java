@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.content.Validator;
+import io.anymatix.fetcher.store.AtomicFile.Forced;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -254,7 +255,10 @@ public final class Journal implements AutoCloseable {
     boolean hasFormer = channel != null;
     closeChannel();
     try {
-      AtomicFile.replace(path, text + slots(0, written.length) + "]}", forced);
+      AtomicFile.replace(
+          path,
+          text + slots(0, written.length) + "]}",
+          forced ? Forced.CONTENT_AND_NAME : Forced.NOTHING);
       writtenOffset = text.length();
       channel = FileChannel.open(path, StandardOpenOption.WRITE);
       file = PartFile.key(path);

@@ -5,7 +5,9 @@ import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.store.AtomicFile.Forced;
 import java.io.IOException;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -142,6 +144,31 @@ public final class ModelStore {
   }
 
   /**
+   * The same after a look that has found nothing: what another process has stored since then has
+   * our own names, so that no other sidecar file is read.
+   *
+   * @param finalPath where the file would be
+   */
+  public Optional<Stored> findAgain(Key key, ModelFolders.Place place, Path finalPath) {
+    return namedSidecarsOf(key, place)
+        .filter(Sidecar::isSatisfied)
+        .findFirst()
+        .map(found -> ownSidecar(found, key))
+        .or(() -> finishInterrupted(key, place, PartFile.completionNote(finalPath)))
+        .map(ModelStore::used);
+  }
+
+  /**
+   * Whether an earlier attempt has left a part of a url's file, as far as a name tells.
+   */
+  public boolean isBegun(Key key, ModelFolders.Place place) {
+    String hash = key.urlHash().hex();
+    return Sidecar.list(place.target()).stream()
+        .map(file -> file.getFileName().toString())
+        .anyMatch(name -> name.endsWith(".part") && name.contains(hash));
+  }
+
+  /**
    * Proves the file of a sidecar that states a hash but no length: it is hashed, keeps its name,
    * and its sidecar file is completed (store contract 2.4 and 11.6).
    */
@@ -190,19 +217,21 @@ public final class ModelStore {
 
   /** All sidecar files that may speak for a url, our own first; read as they are looked at. */
   private Stream<Sidecar> sidecarsOf(Key key, ModelFolders.Place place) {
-    Stream<Sidecar> named =
-        Stream.of(key.urlHash(), Sha256.ofUtf8(key.base()))
-            .distinct()
-            .flatMap(hash -> place.searched().stream().map(folder -> Sidecar.pathIn(folder, hash)))
-            .map(Sidecar::read)
-            .flatMap(Optional::stream);
     Stream<Sidecar> ofSameUrl =
         place.searched().stream()
             .flatMap(folder -> index.sidecarsOf(folder, key.base()).stream())
             .flatMap(sidecar -> Sidecar.readUnnoticed(sidecar).stream())
             .filter(
                 s -> s.url() != null && EffectiveUrl.sameButForCredentials(s.url(), key.base()));
-    return Stream.of(named, ofSameUrl).flatMap(sidecars -> sidecars);
+    return Stream.of(namedSidecarsOf(key, place), ofSameUrl).flatMap(sidecars -> sidecars);
+  }
+
+  private static Stream<Sidecar> namedSidecarsOf(Key key, ModelFolders.Place place) {
+    return Stream.of(key.urlHash(), Sha256.ofUtf8(key.base()))
+        .distinct()
+        .flatMap(hash -> place.searched().stream().map(folder -> Sidecar.pathIn(folder, hash)))
+        .map(Sidecar::read)
+        .flatMap(Optional::stream);
   }
 
   /** The sidecar file of a file that was found under another name of the same url. */
@@ -283,8 +312,8 @@ public final class ModelStore {
     public static Volume of(Path folder) {
       Path existing = StorageFailures.existingFolder(folder);
       try {
-        return new Volume(
-            Files.getFileStore(existing), existing, StorageFailures.freeBytes(existing));
+        FileStore store = Files.getFileStore(existing);
+        return new Volume(store, existing, StorageFailures.freeBytes(store));
       } catch (IOException e) {
         return new Volume(existing, existing, null);
       }
@@ -312,6 +341,11 @@ public final class ModelStore {
   public static void replaceFile(Path file, String text) throws IOException {
     Files.createDirectories(folderOf(file.toAbsolutePath()));
     AtomicFile.replace(file, text);
+  }
+
+  /** Forces to the disk which files a folder holds: those of small files are not forced singly. */
+  public static void forceNames(Path folder) {
+    AtomicFile.forceFolder(folder);
   }
 
   /** What a failed access to a file means. */
@@ -368,7 +402,10 @@ public final class ModelStore {
     Sidecar sidecar = provenSidecar(origin, file, lengthBytes, sha256);
     Optional<Path> replaced = Sidecar.read(sidecar.path()).flatMap(Sidecar::file);
     part.publish(lengthBytes, sha256, sidecar);
-    commit(sidecar, file);
+    commit(
+        sidecar,
+        file,
+        PartFile.isCheap(lengthBytes) ? Forced.CONTENT : Forced.CONTENT_AND_NAME);
     replaced.filter(old -> !old.equals(file)).ifPresent(ModelStore::dropUnlessNamed);
     return new Stored(file, sidecar);
   }
@@ -410,8 +447,12 @@ public final class ModelStore {
     }
   }
 
-  private static void commit(Sidecar sidecar, Path file) {
-    writeSidecar(sidecar);
+  private static void commit(Sidecar sidecar, Path file, Forced forced) {
+    try {
+      sidecar.write(forced);
+    } catch (IOException e) {
+      throw StorageFailures.of(e, sidecar.path());
+    }
     try {
       PartFile.removeNotes(file);
     } catch (IOException e) {
@@ -432,36 +473,41 @@ public final class ModelStore {
    * note of ours holds the sidecar's text.
    */
   private Optional<Sidecar> finishInterrupted(Key key, ModelFolders.Place place) {
-    for (Path note : index.completionNotes(place.target())) {
-      String name = note.getFileName().toString();
-      if (!name.contains(key.urlHash().hex())) {
-        continue;
+    return index.completionNotes(place.target()).stream()
+        .filter(note -> note.getFileName().toString().contains(key.urlHash().hex()))
+        .flatMap(note -> finishInterrupted(key, place, note).stream())
+        .findFirst();
+  }
+
+  private static Optional<Sidecar> finishInterrupted(
+      Key key, ModelFolders.Place place, Path note) {
+    String name = note.getFileName().toString();
+    Path file = note.resolveSibling(name.substring(0, name.length() - COMPLETION_SUFFIX.length()));
+    try {
+      if (!Files.exists(note)) {
+        return Optional.empty();
       }
-      Path file =
-          note.resolveSibling(name.substring(0, name.length() - COMPLETION_SUFFIX.length()));
-      try {
-        Optional<JsonNode> noted = PythonJson.read(Files.readAllBytes(note));
-        Optional<Sidecar> sidecar =
-            noted.flatMap(
-                json ->
-                    Sidecar.ofNote(
-                        Sidecar.pathIn(place.target(), key.urlHash()), json.path("sidecar")));
-        Path part = PartFile.partOf(file);
-        if (sidecar.isEmpty() || !sidecar.get().file().equals(Optional.of(file))) {
-          continue;
-        }
-        if (!Files.exists(file)
-            && Files.exists(part)
-            && Long.valueOf(Files.size(part)).equals(sidecar.get().statedBytes())) {
-          AtomicFile.publish(part, file);
-        }
-        if (sidecar.get().isSatisfied()) {
-          commit(sidecar.get(), file);
-          return sidecar;
-        }
-      } catch (IOException e) {
-        // Unreadable or somebody else's work in progress: the fetch goes its ordinary way.
+      Optional<JsonNode> noted = PythonJson.read(Files.readAllBytes(note));
+      Optional<Sidecar> sidecar =
+          noted.flatMap(
+              json ->
+                  Sidecar.ofNote(
+                      Sidecar.pathIn(place.target(), key.urlHash()), json.path("sidecar")));
+      Path part = PartFile.partOf(file);
+      if (sidecar.isEmpty() || !sidecar.get().file().equals(Optional.of(file))) {
+        return Optional.empty();
       }
+      if (!Files.exists(file)
+          && Files.exists(part)
+          && Long.valueOf(Files.size(part)).equals(sidecar.get().statedBytes())) {
+        AtomicFile.publish(part, file);
+      }
+      if (sidecar.get().isSatisfied()) {
+        commit(sidecar.get(), file, Forced.CONTENT_AND_NAME);
+        return sidecar;
+      }
+    } catch (IOException e) {
+      // Unreadable or somebody else's work in progress: the fetch goes its ordinary way.
     }
     return Optional.empty();
   }

@@ -7,6 +7,7 @@ import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.store.AtomicFile.Forced;
 import io.anymatix.fetcher.store.Journal.CoveredRange;
 import io.anymatix.fetcher.store.Journal.Identity;
 import java.io.IOException;
@@ -39,7 +40,7 @@ import org.jspecify.annotations.Nullable;
  * any thread; everything else is the one holder's.
  */
 public final class PartFile implements AutoCloseable {
-  /** Below this length a journal is not forced: after a power cut starting over is cheaper. */
+  /** See {@link #isCheap}. */
   private static final long SMALLEST_FORCED_BYTES = 5L << 20;
 
   /** A byte far behind any content: locks are mandatory on Windows and would block readers. */
@@ -417,7 +418,7 @@ public final class PartFile implements AutoCloseable {
   public void begin(long lengthBytes, Identity identity, List<CoveredRange> trusted) {
     try {
       Files.deleteIfExists(completionNote(finalPath));
-      boolean forced = lengthBytes >= SMALLEST_FORCED_BYTES;
+      boolean forced = !isCheap(lengthBytes);
       if (forced && !trusted.isEmpty()) {
         channel.force(false);
       }
@@ -589,6 +590,14 @@ public final class PartFile implements AutoCloseable {
     return there.flip().equals(bytes);
   }
 
+  /**
+   * Whether a file of this length is fetched again more cheaply than its notes and names are forced
+   * to the disk. What is claimed of it is true after a power cut, too; it may only be gone.
+   */
+  static boolean isCheap(long lengthBytes) {
+    return lengthBytes < SMALLEST_FORCED_BYTES;
+  }
+
   /** Current length, in bytes. */
   public long lengthBytes() {
     try {
@@ -632,7 +641,7 @@ public final class PartFile implements AutoCloseable {
       requireOurs();
       writeCompletionNote(lengthBytes, sha256, sidecar);
       closeJournal();
-      rename();
+      rename(!isCheap(lengthBytes));
       published = true;
     } catch (IOException e) {
       throw StorageFailures.of(e, finalPath);
@@ -645,7 +654,7 @@ public final class PartFile implements AutoCloseable {
       channel.force(true);
       requireOurs();
       closeJournal();
-      rename();
+      rename(true);
       published = true;
       removeNotes(finalPath);
     } catch (IOException e) {
@@ -653,9 +662,9 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
-  private void rename() throws IOException {
+  private void rename(boolean forced) throws IOException {
     try {
-      AtomicFile.publish(path, finalPath);
+      AtomicFile.publish(path, finalPath, forced);
     } catch (NoSuchFileException e) {
       // Whoever finds our completion note may finish this for us, and may have done so just now.
       if (!key.equals(key(finalPath))) {
@@ -671,7 +680,10 @@ public final class PartFile implements AutoCloseable {
     note.put("completed_at", System.currentTimeMillis() / 1000.0);
     note.put("sha256", sha256.hex());
     note.set("sidecar", sidecar.toNote());
-    AtomicFile.replace(completionNote(finalPath), PythonJson.writeLine(note));
+    AtomicFile.replace(
+        completionNote(finalPath),
+        PythonJson.writeLine(note),
+        isCheap(lengthBytes) ? Forced.NOTHING : Forced.CONTENT_AND_NAME);
   }
 
   /** Removes the notes once the sidecar file is written. */

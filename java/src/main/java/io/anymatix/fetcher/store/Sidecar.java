@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.anymatix.fetcher.content.Sha256;
+import io.anymatix.fetcher.store.AtomicFile.Forced;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -357,7 +358,12 @@ public final class Sidecar {
 
   /** Puts this text in the place of whatever the sidecar file held, at once and for good. */
   void write() throws IOException {
-    AtomicFile.replace(path, PythonJson.write(json));
+    write(Forced.CONTENT_AND_NAME);
+  }
+
+  /** The same, if that much is forced to the disk. */
+  void write(Forced forced) throws IOException {
+    AtomicFile.replace(path, PythonJson.write(json), forced);
   }
 
   void delete() throws IOException {

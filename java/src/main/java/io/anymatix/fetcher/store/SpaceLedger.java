@@ -2,6 +2,7 @@ package io.anymatix.fetcher.store;
 
 import io.anymatix.fetcher.failure.FetchException;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -16,6 +17,9 @@ import org.jspecify.annotations.Nullable;
  */
 public final class SpaceLedger {
   private final Set<Reservation> open = ConcurrentHashMap.newKeySet();
+
+  /** One object for each volume: to compare what the system calls a volume takes long. */
+  private final Map<Object, Object> volumes = new ConcurrentHashMap<>();
 
   /**
    * Reserves room for a file, or, with zero bytes, takes note of one whose length is not known yet.
@@ -53,12 +57,13 @@ public final class SpaceLedger {
      */
     public void require(long bytes) {
       ModelStore.Volume where = ModelStore.Volume.of(file);
+      Object identity = volumes.computeIfAbsent(where.identity(), itself -> itself);
       Long freeBytes = where.freeBytes();
       long reservedBytes;
       synchronized (SpaceLedger.this) {
-        reservedBytes = reservedByOthers(where.identity());
+        reservedBytes = reservedByOthers(identity);
         if (freeBytes == null || freeBytes - reservedBytes >= bytes) {
-          volume = where.identity();
+          volume = identity;
           bytesToCome.set(bytes);
           open.add(this);
           return;
@@ -69,7 +74,7 @@ public final class SpaceLedger {
 
     private long reservedByOthers(Object sameVolume) {
       return open.stream()
-          .filter(other -> other != this && sameVolume.equals(other.volume))
+          .filter(other -> other != this && other.volume == sameVolume)
           .mapToLong(Reservation::bytesToCome)
           .sum();
     }

@@ -5,6 +5,7 @@ import io.anymatix.fetcher.failure.FetchException;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -137,7 +138,16 @@ final class StorageFailures {
   /** Bytes that the volume of {@code path} can still take, or null if it does not say. */
   static @Nullable Long freeBytes(Path path) {
     try {
-      return Files.getFileStore(existingFolder(path)).getUsableSpace();
+      return freeBytes(Files.getFileStore(existingFolder(path)));
+    } catch (IOException e) {
+      return null;
+    }
+  }
+
+  /** Bytes that a volume can still take, or null if it does not say. */
+  static @Nullable Long freeBytes(FileStore volume) {
+    try {
+      return volume.getUsableSpace();
     } catch (IOException | ReadOnlyFileSystemException e) {
       return null;
     }

@@ -4,6 +4,7 @@ import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.store.PartFile;
@@ -14,6 +15,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.Executor;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,6 +35,7 @@ final class Job {
 
   Replicas replicas;
   private final Replica source;
+  private @Nullable Opening opening;
   private boolean http2;
 
   Job(
@@ -58,6 +61,32 @@ final class Job {
   /** Lets other links to the same bytes join; before the transfer begins. */
   void alsoFrom(List<Mirror> mirrors, boolean provable) {
     replicas = replicasOf(source, mirrors, provable);
+  }
+
+  /** Begins with what the request has brought that described the file. */
+  void beginWith(Opening first) {
+    opening = first;
+  }
+
+  /**
+   * What the first request has brought of a segment that begins at an offset, for the first one to
+   * begin; later ones find it out of date.
+   */
+  @Nullable Opening takeOpening(long position) {
+    if (position > 0) {
+      dropOpening();
+    }
+    Opening first = opening;
+    opening = null;
+    return first;
+  }
+
+  /** Ends the first request: nobody keeps a connection open without reading from it. */
+  void dropOpening() {
+    if (opening != null) {
+      opening.close();
+      opening = null;
+    }
   }
 
   private Replicas replicasOf(Replica source, List<Mirror> mirrors, boolean provable) {

@@ -58,7 +58,8 @@ final class Lane {
             job.part,
             segment,
             job.counters,
-            job.bandwidth);
+            job.bandwidth,
+            job.takeOpening(segment.position()));
     resolution = replica.resolutions();
     latencyTaken = false;
     job.counters.waiting(null, null);

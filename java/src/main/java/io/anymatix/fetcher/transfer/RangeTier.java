@@ -175,6 +175,7 @@ final class RangeTier {
         return;
       }
       if (!job.budget.tryTake()) {
+        job.dropOpening();
         return; // other files have the rest; asked again at the next look
       }
       SegmentTable.Segment segment = table.take(segmentBytes(), now);

@@ -8,6 +8,7 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Answer;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
 import io.anymatix.fetcher.store.PartFile;
@@ -35,6 +36,7 @@ final class SegmentWorker {
   private final SegmentTable.Segment segment;
   private final Counters counters;
   private final Throttle.Share bandwidth;
+  private final @Nullable Opening opening;
   private final Cancellation cancellation = new Cancellation();
   private volatile boolean http2;
   private volatile long latencyNanos;
@@ -72,6 +74,7 @@ final class SegmentWorker {
    * Prepares to fetch a segment.
    *
    * @param tagsIdentify whether another entity tag means another content
+   * @param opening has the segment's first bytes; null if they have to be asked for
    */
   SegmentWorker(
       RemoteReader reader,
@@ -80,7 +83,8 @@ final class SegmentWorker {
       PartFile part,
       SegmentTable.Segment segment,
       Counters counters,
-      Throttle.Share bandwidth) {
+      Throttle.Share bandwidth,
+      @Nullable Opening opening) {
     this.reader = reader;
     this.remote = remote;
     this.tagsIdentify = tagsIdentify;
@@ -88,6 +92,7 @@ final class SegmentWorker {
     this.segment = segment;
     this.counters = counters;
     this.bandwidth = bandwidth;
+    this.opening = opening;
   }
 
   SegmentTable.Segment segment() {
@@ -121,6 +126,7 @@ final class SegmentWorker {
    * @throws UnusableAnswer if the answer is not what was asked for
    */
   void run() {
+    receiveOpening();
     long end = segment.end();
     if (segment.position() >= end) {
       return; // its rival was faster than this thread's start
@@ -134,6 +140,23 @@ final class SegmentWorker {
       long last = checked(answer, wanted);
       receive(answer, last);
     } finally {
+      counters.connections.decrementAndGet();
+    }
+  }
+
+  /** Reads what the first request has brought already. */
+  private void receiveOpening() {
+    Answer answer = opening == null ? null : opening.take();
+    if (answer == null) {
+      return;
+    }
+    counters.connections.incrementAndGet();
+    Cancellation.Registration registration = cancellation.onCancel(answer::close);
+    try (answer) {
+      http2 = answer.isHttp2();
+      receive(answer, opening.endBytes() - 1);
+    } finally {
+      registration.close();
       counters.connections.decrementAndGet();
     }
   }

@@ -11,6 +11,7 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Answer;
+import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
 import io.anymatix.fetcher.http.RetryPolicy;
@@ -153,6 +154,16 @@ public final class Transfer {
    */
   public Transfer alsoFrom(List<Mirror> mirrors, boolean provable) {
     job.alsoFrom(mirrors, provable);
+    return this;
+  }
+
+  /**
+   * Begins with what the request has brought that described the file.
+   *
+   * @param opening closed by the caller after the transfer
+   */
+  public Transfer beginningWith(Opening opening) {
+    job.beginWith(opening);
     return this;
   }
 

@@ -108,7 +108,8 @@ class BatchTest {
     Gate gate = new Gate();
     List<Batch.Item> items = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      items.add(item(depot.serve(i).when(Request::isForContent, Fault.waitsFor(gate)).url()));
+      items.add(
+          item(depot.serve(i, 2 * MIB).when(Request::isForMore, Fault.waitsFor(gate)).url()));
     }
     Batch batch = batch(items, null);
     CompletableFuture<Batch.Result> running = CompletableFuture.supplyAsync(batch::run);
@@ -124,7 +125,8 @@ class BatchTest {
     Gate gate = new Gate();
     List<Batch.Item> items = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      items.add(item(depot.serve(i).when(Request::isForContent, Fault.waitsFor(gate)).url()));
+      items.add(
+          item(depot.serve(i, 2 * MIB).when(Request::isForMore, Fault.waitsFor(gate)).url()));
     }
     Batch batch = new Batch(fetcher, items, new Batch.Options(null, false, 6, false, false));
     CompletableFuture<Batch.Result> running = CompletableFuture.supplyAsync(batch::run);
@@ -137,13 +139,13 @@ class BatchTest {
   void smallFilesComeFirstIfThatIsWanted() {
     List<Batch.Item> items =
         List.of(
-            item(depot.serve(0, 3 * MIB).url()),
-            item(depot.serve(1, 50_000).url()),
-            item(depot.serve(2, MIB).url()));
+            item(depot.serve(0, 4 * MIB).url()),
+            item(depot.serve(1, 2 * MIB).url()),
+            item(depot.serve(2, 3 * MIB).url()));
     new Batch(fetcher, items, new Batch.Options(null, false, 1, true, false)).run();
     List<String> order =
         depot.server.requests().stream()
-            .filter(Request::isForContent)
+            .filter(Request::isForMore)
             .map(Request::path)
             .distinct()
             .toList();
@@ -212,13 +214,13 @@ class BatchTest {
   }
 
   @Test
-  void whatDoesNotFitTogetherIsRefusedBeforeTheFirstByte() throws Exception {
+  void whatDoesNotFitTogetherIsRefusedBeforeTheFirstByteIsStored() throws Exception {
     long free = Files.getFileStore(depot.models).getUsableSpace();
     List<Batch.Item> items =
         List.of(item(depot.serve(0, free / 5 * 3).url()), item(depot.serve(1, free / 5 * 3).url()));
     FetchException failure = assertThrows(FetchException.class, () -> batch(items, null).run());
     assertEquals(FailureKind.DISK_FULL, failure.kind());
-    assertEquals(0, depot.dataRequests());
+    assertTrue(depot.server.requests().stream().noneMatch(Request::isForMore));
     assertFalse(Files.exists(depot.vaeFolder()));
   }
 

@@ -83,10 +83,13 @@ class LineupTest {
   @BeforeEach
   void open(@TempDir Path folder) throws Exception {
     depot = new Depot(folder);
+    Fetcher fetcher = depot.fetcher();
     line =
         new Lineup(
-            depot.fetcher(),
+            fetcher.executor(),
+            (job, download) -> fetcher.fetchInLine(job.request, download),
             () -> 1,
+            0,
             FIRST_PAUSE,
             (job, result, failure) -> endings.put(job.id, new Ending(result, failure)),
             clock);

@@ -84,7 +84,7 @@ class SharingTest {
     Gate gate = new Gate();
     List<Batch.Item> items = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      String url = depot.serve(i, 34 * MIB).when(Request::isForContent, Fault.waitsFor(gate)).url();
+      String url = depot.serve(i, 34 * MIB).when(Request::isForMore, Fault.waitsFor(gate)).url();
       // Two hosts, since one alone is never asked for more than 32.
       String host = i % 2 == 0 ? "127.0.0.1" : "localhost";
       items.add(new Batch.Item(withConnections(url.replace("127.0.0.1", host), 32), false));

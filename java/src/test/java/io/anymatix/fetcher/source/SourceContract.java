@@ -262,7 +262,7 @@ abstract class SourceContract {
   void allFilesTogetherHaveTheConnectionsThatTheSourceBears() throws Exception {
     Content content = Content.safetensors(33, (mostConnections() + 1) * MIB);
     Gate gate = new Gate();
-    offer(Offer.of(content)).when(Request::isForContent, Fault.waitsFor(gate));
+    offer(Offer.of(content)).when(Request::isForMore, Fault.waitsFor(gate));
     try (Fetcher fetcher = fetcher()) {
       CompletableFuture<FetchResult> first = startInto("one", fetcher, new Download());
       gate.awaitArrivals(mostConnections());

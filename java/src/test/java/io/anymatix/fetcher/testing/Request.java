@@ -86,6 +86,14 @@ public final class Request {
     return !"bytes=0-0".equals(header("Range")) && !path().endsWith("/0-0");
   }
 
+  /**
+   * Whether it asks for more than a look at a file: for more than the first byte, and not for the
+   * first piece, by which a look asks for a short file whole.
+   */
+  public boolean isForMore() {
+    return isForContent() && !"bytes=0-1048575".equals(header("Range"));
+  }
+
   /** All fields in the order sent, with the names as sent. */
   public List<Map.Entry<String, String>> headers() {
     return headers;
