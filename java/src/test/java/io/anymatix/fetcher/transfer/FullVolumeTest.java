@@ -58,7 +58,7 @@ class FullVolumeTest {
   }
 
   @Test
-  void aFileLargerThanTheVolumeIsRefusedBeforeItsFirstByte() throws Exception {
+  void aFileLargerThanTheVolumeIsRefusedAfterTheFirstAnswer() throws Exception {
     try (SmallVolume volume = SmallVolume.mount(mountPoint, "size=8m");
         Bench bench = Bench.on(volume.root(), STALL_TIMEOUT)) {
       FetchException failure = bench.failure(server.serve("/m.bin", CONTENT).url());
@@ -69,7 +69,7 @@ class FullVolumeTest {
       assertTrue(
           String.valueOf(failure.getMessage()).endsWith(": 17 MB needed, 8 MB free."),
           failure.getMessage());
-      assertEquals(List.of("bytes=0-0"), ranges(server.requests()));
+      assertEquals(1, server.requests().size());
       assertEquals(List.of(), names(volume.root()));
     }
   }
@@ -141,13 +141,16 @@ class FullVolumeTest {
       assertEquals(CONTENT.lengthBytes(), failure.facts().get("neededBytes"));
       long freeBytes = fact(failure, "freeBytes");
       assertTrue(freeBytes > CONTENT.lengthBytes(), freeBytes + " bytes are free");
-      assertEquals(CONTENT.lengthBytes() - 16 * 300_000, failure.facts().get("reservedBytes"));
+      // The first piece, what each connection has brought, and perhaps the short end.
+      long reserved = fact(failure, "reservedBytes");
+      long missing = CONTENT.lengthBytes() - MIB - 16 * 300_000;
+      assertTrue(reserved <= missing && reserved > missing - 100, reserved + " bytes");
       assertTrue(
           String.valueOf(failure.getMessage())
-              .endsWith("of which other downloads will take 12 MB."),
+              .endsWith("of which other downloads will take 11 MB."),
           failure.getMessage());
       assertTrue(failure.hint().contains("wait until the other downloads"), failure.hint());
-      assertEquals(List.of("bytes=0-0"), ranges(server.requests("/second.bin")));
+      assertEquals(1, server.requests("/second.bin").size());
 
       gate.open();
       Bench.assertHolds(CONTENT, Bench.result(running));
@@ -228,10 +231,6 @@ class FullVolumeTest {
 
   private static long fact(FetchException failure, String name) {
     return ((Number) Objects.requireNonNull(failure.facts().get(name), name)).longValue();
-  }
-
-  private static List<String> ranges(List<Request> requests) {
-    return requests.stream().map(r -> String.valueOf(r.header("Range"))).toList();
   }
 
   private static List<String> names(Path folder) throws IOException {

@@ -62,9 +62,9 @@ class GivingUpTest {
     assertEquals(FailureKind.STALLED, failure.kind());
     String message = String.valueOf(failure.getMessage());
     assertTrue(message.contains("m_"), message);
-    assertTrue(message.contains(" " + MIB + " of "), message);
+    assertTrue(message.contains(" " + 2 * MIB + " of "), message);
     Path part = bench.part(url, "m", ".bin");
-    assertEquals(MIB, Files.size(part));
+    assertEquals(2 * MIB, Files.size(part));
     assertTrue(Files.exists(part.resolveSibling(part.getFileName() + ".segments")));
   }
 
