@@ -735,8 +735,7 @@ public final class Fetcher implements AutoCloseable {
       SmallFile content = null;
       if (opening.holdsFile()) {
         try (ConnectionBudget.Share budget = FileFetch.connections(remote, means, work)) {
-          content =
-              smallFiles.receive(opening, patience, budget, work.counters, work.cancellation);
+          content = smallFiles.receive(opening, patience, budget, work.counters, work.cancellation);
         }
       }
       long now = System.nanoTime();

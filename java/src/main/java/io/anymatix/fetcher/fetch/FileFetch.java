@@ -257,8 +257,7 @@ final class FileFetch {
     return inVain ? Opening.ofFirstByte() : means.smallFiles().opening();
   }
 
-  private FetchResult bringFrom(
-      RemoteFile remote, @Nullable SmallFile content, Opening opening) {
+  private FetchResult bringFrom(RemoteFile remote, @Nullable SmallFile content, Opening opening) {
     remote.metadata().whenTold(work::tell);
     ModelFileName name = name(remote, order.key(), work.cancellation);
     refusePickle(name, remote);
@@ -380,8 +379,7 @@ final class FileFetch {
         return plainResult(file, Outcome.PRESENT, null);
       }
       Transfer.Result transferred =
-          transferProven(remote, part, name, null, Opening.ofFirstByte(), budget)
-              .transferred();
+          transferProven(remote, part, name, null, Opening.ofFirstByte(), budget).transferred();
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
       order.place().requireUnmoved();
       store.publishPlain(part);

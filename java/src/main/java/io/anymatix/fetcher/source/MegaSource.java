@@ -188,7 +188,8 @@ final class MegaSource implements Source {
   private static FetchException tooMuchWork(Link link) {
     return FetchException.because(
             FailureKind.RATE_LIMITED,
-            "Mega demands more work of this machine than is reasonable before it gives away the file "
+            "Mega demands more work of this machine than is reasonable before it gives away the"
+                + " file "
                 + link.handle()
                 + ".")
         .notRetryable()

@@ -158,9 +158,7 @@ public final class ModelStore {
         .map(ModelStore::used);
   }
 
-  /**
-   * Whether an earlier attempt has left a part of a url's file, as far as a name tells.
-   */
+  /** Whether an earlier attempt has left a part of a url's file, as far as a name tells. */
   public boolean isBegun(Key key, ModelFolders.Place place) {
     String hash = key.urlHash().hex();
     return Sidecar.list(place.target()).stream()
@@ -402,10 +400,7 @@ public final class ModelStore {
     Sidecar sidecar = provenSidecar(origin, file, lengthBytes, sha256);
     Optional<Path> replaced = Sidecar.read(sidecar.path()).flatMap(Sidecar::file);
     part.publish(lengthBytes, sha256, sidecar);
-    commit(
-        sidecar,
-        file,
-        PartFile.isCheap(lengthBytes) ? Forced.CONTENT : Forced.CONTENT_AND_NAME);
+    commit(sidecar, file, PartFile.isCheap(lengthBytes) ? Forced.CONTENT : Forced.CONTENT_AND_NAME);
     replaced.filter(old -> !old.equals(file)).ifPresent(ModelStore::dropUnlessNamed);
     return new Stored(file, sidecar);
   }
@@ -479,8 +474,7 @@ public final class ModelStore {
         .findFirst();
   }
 
-  private static Optional<Sidecar> finishInterrupted(
-      Key key, ModelFolders.Place place, Path note) {
+  private static Optional<Sidecar> finishInterrupted(Key key, ModelFolders.Place place, Path note) {
     String name = note.getFileName().toString();
     Path file = note.resolveSibling(name.substring(0, name.length() - COMPLETION_SUFFIX.length()));
     try {

@@ -79,8 +79,7 @@ public final class SmallFiles {
     CompletableFuture<Void> end =
         CompletableFuture.runAsync(
             opening::abort,
-            CompletableFuture.delayedExecutor(
-                patience.toNanos(), TimeUnit.NANOSECONDS, executor));
+            CompletableFuture.delayedExecutor(patience.toNanos(), TimeUnit.NANOSECONDS, executor));
     try {
       return receive(opening, budget, counters, cancellation, (bytes, length) -> {});
     } finally {
@@ -139,9 +138,7 @@ public final class SmallFiles {
     byte[] content = null;
     try (Answer answer = opening.take()) {
       content =
-          taken && answer != null
-              ? read(answer, length, counters, cancellation, fragment)
-              : null;
+          taken && answer != null ? read(answer, length, counters, cancellation, fragment) : null;
       return content == null || answer == null ? null : new SmallFile(content, answer.isHttp2());
     } catch (FetchException e) {
       cancellation.throwIfCancelled();
@@ -159,11 +156,7 @@ public final class SmallFiles {
   }
 
   private byte @Nullable [] read(
-      Answer answer,
-      int length,
-      Counters counters,
-      Cancellation cancellation,
-      Fragment fragment) {
+      Answer answer, int length, Counters counters, Cancellation cancellation, Fragment fragment) {
     Throttle.Share bandwidth = throttle.share();
     byte[] content = new byte[length];
     AtomicInteger received = new AtomicInteger();

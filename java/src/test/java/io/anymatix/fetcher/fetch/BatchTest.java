@@ -108,8 +108,7 @@ class BatchTest {
     Gate gate = new Gate();
     List<Batch.Item> items = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      items.add(
-          item(depot.serve(i, 2 * MIB).when(Request::isForMore, Fault.waitsFor(gate)).url()));
+      items.add(item(depot.serve(i, 2 * MIB).when(Request::isForMore, Fault.waitsFor(gate)).url()));
     }
     Batch batch = batch(items, null);
     CompletableFuture<Batch.Result> running = CompletableFuture.supplyAsync(batch::run);
@@ -125,8 +124,7 @@ class BatchTest {
     Gate gate = new Gate();
     List<Batch.Item> items = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      items.add(
-          item(depot.serve(i, 2 * MIB).when(Request::isForMore, Fault.waitsFor(gate)).url()));
+      items.add(item(depot.serve(i, 2 * MIB).when(Request::isForMore, Fault.waitsFor(gate)).url()));
     }
     Batch batch = new Batch(fetcher, items, new Batch.Options(null, false, 6, false, false));
     CompletableFuture<Batch.Result> running = CompletableFuture.supplyAsync(batch::run);

@@ -69,8 +69,7 @@ class SmallFilesTest {
 
   private Batch.Result batch(@Nullable Integer maxParallelFiles, List<String> urls) {
     List<Batch.Item> items = urls.stream().map(Depot::item).toList();
-    return new Batch(
-            fetcher, items, new Batch.Options(null, false, maxParallelFiles, false, false))
+    return new Batch(fetcher, items, new Batch.Options(null, false, maxParallelFiles, false, false))
         .run();
   }
 
@@ -137,8 +136,7 @@ class SmallFilesTest {
     TestCertificates certificates = TestCertificates.forHosts("127.0.0.1");
     try (ByteRangeServer tls = ByteRangeServer.startTls(certificates.serverContext());
         Bench bench =
-            Bench.withTls(
-                folder.resolve("tls"), Duration.ofSeconds(20), certificates.caFile())) {
+            Bench.withTls(folder.resolve("tls"), Duration.ofSeconds(20), certificates.caFile())) {
       for (int i = 0; i < 50; i++) {
         Content content = Depot.content(i, Depot.SMALL);
         tls.serve("/m" + i + ".safetensors", content);
@@ -164,11 +162,9 @@ class SmallFilesTest {
     Gate gate = new Gate();
     List<String> urls =
         IntStream.range(0, 8)
-            .mapToObj(
-                i -> depot.serve(i).when(Request::isForContent, Fault.waitsFor(gate)).url())
+            .mapToObj(i -> depot.serve(i).when(Request::isForContent, Fault.waitsFor(gate)).url())
             .toList();
-    CompletableFuture<Batch.Result> running =
-        CompletableFuture.supplyAsync(() -> batch(2, urls));
+    CompletableFuture<Batch.Result> running = CompletableFuture.supplyAsync(() -> batch(2, urls));
     gate.awaitArrivals(2);
     Depot.await(() -> depot.server.requests().size() >= 7, "the others were looked at");
     assertEquals(2, depot.dataRequests());
@@ -181,8 +177,7 @@ class SmallFilesTest {
     Gate gate = new Gate();
     List<String> urls =
         IntStream.range(0, 20)
-            .mapToObj(
-                i -> depot.serve(i).when(Request::isForContent, Fault.waitsFor(gate)).url())
+            .mapToObj(i -> depot.serve(i).when(Request::isForContent, Fault.waitsFor(gate)).url())
             .toList();
     CompletableFuture<Batch.Result> running =
         CompletableFuture.supplyAsync(() -> batch(null, urls));
@@ -233,9 +228,7 @@ class SmallFilesTest {
     String url =
         depot
             .serve(0)
-            .when(
-                Request.first(1),
-                Fault.sendsInsteadOfAsked(asked -> new Fault.Span(0, 9_999)))
+            .when(Request.first(1), Fault.sendsInsteadOfAsked(asked -> new Fault.Span(0, 9_999)))
             .url();
     Bench.assertHolds(BODY, fetch(url));
   }
@@ -285,9 +278,7 @@ class SmallFilesTest {
   void aFirstAnswerThatTricklesHoldsUpNoBatch() throws Exception {
     List<String> urls = serveMany(4, 4 * KIB);
     Content slow = Depot.content(2, 4 * KIB);
-    depot.server
-        .serve("/m2.safetensors", slow)
-        .when(Request.first(1), Fault.limitsRate(100));
+    depot.server.serve("/m2.safetensors", slow).when(Request.first(1), Fault.limitsRate(100));
     long startedNanos = System.nanoTime();
     assertHold(batch(null, urls), 4 * KIB);
     long seconds = TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - startedNanos);
