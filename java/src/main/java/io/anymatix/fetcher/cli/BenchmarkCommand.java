@@ -72,10 +72,12 @@ final class BenchmarkCommand implements Callable<Integer> {
 
   @SuppressWarnings("try") // the view draws by itself
   private BenchmarkResult measure(Fetcher fetcher, Download download) throws IOException {
-    try (Screen screen = json ? Screen.none() : Screen.ofErrors(err);
-        ProgressView view = ProgressView.ofDownload(screen, download::snapshot)) {
-      return fetcher.benchmark(
-          url, counts, seconds, download, run -> screen.line(connections(run) + ": " + rate(run)));
+    try (Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
+      ProgressView view = ProgressView.ofDownload(screen, download::snapshot);
+      try (view) {
+        return fetcher.benchmark(
+            url, counts, seconds, download, run -> screen.line(connections(run) + ": " + rate(run)));
+      }
     }
   }
 

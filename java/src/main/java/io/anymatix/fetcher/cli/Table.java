@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import java.util.regex.Pattern;
 import org.jline.utils.WCWidth;
 import org.jspecify.annotations.Nullable;
 
@@ -13,8 +12,6 @@ import org.jspecify.annotations.Nullable;
  * terminal, the widest columns that may are narrowed, and their cells lose their middle.
  */
 final class Table {
-  private static final Pattern BLANKS = Pattern.compile("\\s+");
-
   private static final String GAP = "  ";
   private static final int NARROWEST = 12;
 
@@ -125,7 +122,7 @@ final class Table {
   static List<String> wrapped(String text, int width) {
     List<String> lines = new ArrayList<>();
     String line = "";
-    for (String word : BLANKS.split(text.strip(), -1)) {
+    for (String word : text.strip().split("\\s+", -1)) {
       String longer = line.isEmpty() ? word : line + " " + word;
       if (line.isEmpty() || columns(longer) <= width) {
         line = longer;

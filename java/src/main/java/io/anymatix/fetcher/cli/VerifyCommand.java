@@ -62,9 +62,11 @@ final class VerifyCommand implements Callable<Integer> {
 
   @SuppressWarnings("try") // the view draws by itself
   private VerifyResult verify(StoreKeeper keeper, Download download) throws IOException {
-    try (Screen screen = json ? Screen.none() : Screen.ofErrors(err);
-        ProgressView view = ProgressView.ofDownload(screen, download::snapshot)) {
-      return keeper.verify(place.type, place.dir(), repair, download);
+    try (Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
+      ProgressView view = ProgressView.ofDownload(screen, download::snapshot);
+      try (view) {
+        return keeper.verify(place.type, place.dir(), repair, download);
+      }
     }
   }
 
