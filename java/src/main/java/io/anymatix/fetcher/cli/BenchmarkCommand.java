@@ -76,7 +76,11 @@ final class BenchmarkCommand implements Callable<Integer> {
       ProgressView view = ProgressView.ofDownload(screen, download::snapshot);
       try (view) {
         return fetcher.benchmark(
-            url, counts, seconds, download, run -> screen.line(connections(run) + ": " + rate(run)));
+            url,
+            counts,
+            seconds,
+            download,
+            run -> screen.line(connections(run) + ": " + rate(run)));
       }
     }
   }

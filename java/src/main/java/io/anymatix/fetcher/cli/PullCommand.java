@@ -14,7 +14,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
-import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -73,6 +72,9 @@ final class PullCommand implements Callable<Integer> {
   private final PrintWriter out;
   private final PrintWriter err;
 
+  /** What Ctrl-C is to end at the moment. */
+  private volatile Runnable cancel = () -> {};
+
   PullCommand(PrintWriter out, PrintWriter err) {
     this.out = out;
     this.err = err;
@@ -86,15 +88,14 @@ final class PullCommand implements Callable<Integer> {
           spec.commandLine(), "pull needs to know where models live: --models-dir or --folder.");
     }
     Download listing = new Download();
-    AtomicReference<Runnable> cancel = new AtomicReference<>(listing::cancel);
+    cancel = listing::cancel;
     try (Fetcher fetcher = new Fetcher(config);
         Interrupt interrupt =
-            Interrupt.onSignal(
-                err, Interrupt.RESUMABLE, () -> Objects.requireNonNull(cancel.get()).run());
+            Interrupt.onSignal(err, Interrupt.RESUMABLE, () -> cancel.run());
         Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
       List<Batch.Item> items = items(fetcher, listing);
       Batch batch = batch(fetcher, items);
-      cancel.set(batch::cancel);
+      cancel = batch::cancel;
       interrupt.throwIfSignalled();
       PullView view = new PullView(screen, batch, items);
       Batch.Result result;
