@@ -90,8 +90,7 @@ final class PullCommand implements Callable<Integer> {
     Download listing = new Download();
     cancel = listing::cancel;
     try (Fetcher fetcher = new Fetcher(config);
-        Interrupt interrupt =
-            Interrupt.onSignal(err, Interrupt.RESUMABLE, () -> cancel.run());
+        Interrupt interrupt = Interrupt.onSignal(err, Interrupt.RESUMABLE, () -> cancel.run());
         Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
       List<Batch.Item> items = items(fetcher, listing);
       Batch batch = batch(fetcher, items);

@@ -43,8 +43,8 @@ public final class Opening implements AutoCloseable {
     Long length = probe.lengthBytes();
     long end = endBytes(described, probe);
     Long sent = described.contentLengthBytes();
-    boolean isUseless = end == 0 || length == null || (sent != null && sent != end);
-    if (isUseless || asked.lengthBytes() == 1) {
+    boolean isUseless = end == 0 || (sent != null && sent != end);
+    if (length == null || isUseless || asked.lengthBytes() == 1) {
       return false;
     }
     answer = described;

@@ -146,15 +146,16 @@ final class SegmentWorker {
 
   /** Reads what the first request has brought already. */
   private void receiveOpening() {
-    Answer answer = opening == null ? null : opening.take();
-    if (answer == null) {
+    Opening begun = opening;
+    Answer answer = begun == null ? null : begun.take();
+    if (begun == null || answer == null) {
       return;
     }
     counters.connections.incrementAndGet();
     Cancellation.Registration registration = cancellation.onCancel(answer::close);
     try (answer) {
       http2 = answer.isHttp2();
-      receive(answer, opening.endBytes() - 1);
+      receive(answer, begun.endBytes() - 1);
     } finally {
       registration.close();
       counters.connections.decrementAndGet();
