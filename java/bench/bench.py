@@ -2,6 +2,7 @@
 """Measures the fetcher against aria2c and curl, and prints a Markdown table.
 
     mvn -q package -DskipTests && python3 java/bench/bench.py [--rounds 5] [--only ROW,ROW]
+    mvn -Pbench verify -DskipTests
 
 Everything runs on loopback, in one folder that is removed. Each row's runs are interleaved: ours,
 the peer's, ours, the peer's. A figure is the ratio of the medians, ours to the peer's. Every run's
@@ -68,7 +69,8 @@ class Row:
     name: str
     ours: Callable[[], Run]
     peer: Callable[[], Run]
-    target: float
+    target: float | None
+    cpu_target: float | None = None
 
 
 class Wrong(Exception):
@@ -109,7 +111,7 @@ class Scene:
         """Every file is there with the served bytes, under whatever name."""
         lengths = {(self.served / name).stat().st_size for name in names}
         found = [
-            hashlib.sha256(path.read_bytes()).hexdigest()
+            sha256_of(path)
             for path in self.out.rglob("*")
             if path.is_file() and path.stat().st_size in lengths and path.suffix != ".json"
         ]
@@ -184,6 +186,15 @@ class Scene:
         if b"pong" not in answer:
             raise Wrong(f"the answer to a ping was {answer!r}")
         return Run(elapsed, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def sha256_of(path: Path) -> str:
+    """In parts: what this process once held counts as the first memory of those that it starts."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(MIB):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 class Serve:
@@ -343,12 +354,15 @@ def rows(scene: Scene, http: str, tls: str, shaped: str) -> Iterator[Row]:
     plain, secure = f"{http}/{gib}", f"{tls}/{gib}"
     digest = openssl_digest(gib)
     yield Row("http-verified", warm(plain, gib), peer(gib, aria2(plain), digest), 0.40)
-    yield Row("http-aria2", warm(plain, gib), peer(gib, aria2(plain)), 0.60)
+    sync = ["sync", gib]
+    yield Row("http-forced", warm(plain, gib), peer(gib, aria2(plain), sync, digest), 0.40)
+    yield Row("http-aria2", warm(plain, gib), peer(gib, aria2(plain)), 0.60, cpu_target=0.90)
     yield Row("http-curl", warm(plain, gib), peer(gib, ["curl", "-sO", plain]), 0.85)
     yield Row(
         "http-fresh", lambda: scene.fetch_command(plain, gib), peer(gib, aria2(plain), digest), 0.60
     )
     yield Row("tls-verified", warm(secure, gib), peer(gib, aria2(secure), digest), 0.55)
+    yield Row("tls-aria2", warm(secure, gib), peer(gib, aria2(secure)), None, cpu_target=1.15)
     yield Row(
         "tls-fresh",
         lambda: scene.fetch_command(secure, gib),
@@ -525,9 +539,15 @@ def measured(row: Row, rounds: int) -> tuple[str, bool]:
     )
     line = (
         f"| {row.name} | {median(ours, 'wall_seconds'):.2f} | {median(peers, 'wall_seconds'):.2f}"
-        f" | {wall:.2f} | {row.target:.2f} | {cpu:.2f} | {median(ours, 'peak_mib'):.0f} |"
+        f" | {judged(wall, row.target)} | {judged(cpu, row.cpu_target)}"
+        f" | {median(ours, 'peak_mib'):.0f} |"
     )
-    return line, wall <= row.target
+    held = wall <= (row.target or wall) and cpu <= (row.cpu_target or cpu)
+    return line, held
+
+
+def judged(ratio: float, target: float | None) -> str:
+    return f"{ratio:.2f}" if target is None else f"{ratio:.2f} (at most {target:.2f})"
 
 
 def main() -> int:
@@ -552,8 +572,8 @@ def main() -> int:
         scene.serve = Serve(scene.folder, scene.folder / "cert.pem")
         open_.callback(scene.serve.close)
         print(f"{platform.platform()}, {os.cpu_count()} cores, {versions()}")
-        print("| row | ours, s | peer, s | wall ratio | target | CPU ratio | peak MiB |")
-        print("|---|---|---|---|---|---|---|", flush=True)
+        print("| row | ours, s | peer, s | wall ratio | CPU ratio | peak MiB |")
+        print("|---|---|---|---|---|---|", flush=True)
         for row in itertools.chain(rows(scene, http, tls, shaped), start_rows(scene)):
             if only and row.name not in only:
                 continue
