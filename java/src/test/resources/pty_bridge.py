@@ -4,12 +4,15 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
 
 pid, master = pty.fork()
 if pid == 0:
+    # A build in the background ignores Ctrl-C, and would hand that down.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     os.environ.update(TERM="xterm-256color", LC_ALL="C.UTF-8")
     os.execvp(sys.argv[1], sys.argv[1:])

@@ -86,9 +86,11 @@ final class ConnectionController {
 
   /** What is worth remembering for the next file; null if nothing was found out. */
   @Nullable Finding finding() {
-    return connections.areFixed() || baseConnections == 0
+    boolean isKnown = baseConnections > 0 || refused;
+    int borne = baseConnections > 0 ? baseConnections : wanted;
+    return connections.areFixed() || !isKnown
         ? null
-        : new Finding(baseConnections, refused, cap, capUntilNanos);
+        : new Finding(borne, refused, cap, capUntilNanos);
   }
 
   /**

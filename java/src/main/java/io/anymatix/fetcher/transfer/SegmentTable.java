@@ -20,6 +20,8 @@ final class SegmentTable {
   /** A rest below this length, in bytes, is raced instead of split. */
   static final long SMALLEST_SPLIT_BYTES = 512 * 1024;
 
+  private static final int RACE_PATIENCES = 6;
+
   private final long lengthBytes;
 
   /** Missing ranges that nobody has: first byte to end (exclusive). */
@@ -132,7 +134,8 @@ final class SegmentTable {
       slowest.end = middle;
       return activate(new Segment(middle, end, nowNanos));
     }
-    if (end <= position) {
+    // A race brings bytes twice, so it is only for who is slow indeed.
+    if (end <= position || slowest.secondsLeft(nowNanos) < RACE_PATIENCES * patienceSeconds) {
       return null;
     }
     Segment racer = activate(new Segment(position, end, nowNanos));

@@ -214,7 +214,7 @@ public final class SmallFiles {
       counters.transferredBytes.add(lengthBytes - counters.transferredBytes());
       part.write(ByteBuffer.wrap(bytes), 0);
       // No journal tells here whether another process has cut off what was written.
-      if (!isOnDisk(bytes, part)) {
+      if (!part.holds(ByteBuffer.wrap(bytes), 0)) {
         throw part.takenOver();
       }
       ContentDigest digest = new ContentDigest(null);
@@ -223,16 +223,6 @@ public final class SmallFiles {
       ContentDigest.Result hash = digest.finish();
       return new Transfer.Result(
           lengthBytes, hash.sha256(), hash.authentic(), 1, http2, false, List.of());
-    }
-
-    private boolean isOnDisk(byte[] bytes, PartFile part) {
-      ByteBuffer there = ByteBuffer.allocate(lengthBytes);
-      while (there.hasRemaining()) {
-        if (part.read(there, there.position()) < 0) {
-          return false;
-        }
-      }
-      return there.flip().equals(ByteBuffer.wrap(bytes));
     }
 
     @Override

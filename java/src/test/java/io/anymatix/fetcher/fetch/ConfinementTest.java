@@ -37,6 +37,7 @@ class ConfinementTest {
       CompletableFuture<FetchResult> running =
           CompletableFuture.supplyAsync(() -> fetcher.fetch(Depot.vae(url), new Download()));
       gate.awaitArrivals(1);
+      Depot.await(() -> Files.exists(depot.vaeFolder()), "the part has its folder");
       Path elsewhere = Files.move(depot.vaeFolder(), folder.resolve("elsewhere"));
       Files.createSymbolicLink(depot.vaeFolder(), elsewhere);
       gate.open();

@@ -133,7 +133,7 @@ class FullVolumeTest {
       Download download = new Download();
       CompletableFuture<FetchResult> running = bench.start(first.url(), download);
       gate.awaitArrivals(16);
-      while (download.snapshot().receivedBytes() < 16 * 300_000) {
+      while (download.snapshot().receivedBytes() < MIB + 16 * 300_000) {
         Thread.onSpinWait();
       }
       FetchException failure = bench.failure(second.url());
