@@ -79,7 +79,9 @@ final class OwnerOptions {
   @Option(
       names = "--connections",
       paramLabel = "N",
-      description = "connections for one file, 1 to 64; default 16 (ANYMATIX_CONNECTIONS)")
+      description =
+          "connections for one file at most, 1 to 64; default: as many as pay"
+              + " (ANYMATIX_CONNECTIONS)")
   @Nullable Integer connections;
 
   @Option(
