@@ -26,8 +26,11 @@ final class SegmentWorker {
   /** What is read at a time, at most; it is to stay in the processor's cache until it is copied. */
   private static final int CHUNK_BYTES = 128 * 1024;
 
-  /** A read that brings less than this found the connection empty. */
+  /** A read that brings less than this, which is a full TLS record, found the connection empty. */
   private static final int FLOWING_BYTES = 16 * 1024;
+
+  /** What a slow connection brings is written, and so shown and kept, this often at least. */
+  private static final long LONGEST_GATHERING_NANOS = 200_000_000;
 
   private final RemoteReader reader;
   private final RemoteFile remote;
@@ -269,6 +272,7 @@ final class SegmentWorker {
     ContentKey.Decryptor decryptor = key == null ? null : key.decryptorAt(segment.position());
     byte[] chunk = new byte[CHUNK_BYTES];
     ByteBuffer gathered = BufferPool.take();
+    long writtenNanos = System.nanoTime();
     try {
       while (true) {
         long missing =
@@ -287,8 +291,11 @@ final class SegmentWorker {
         gathered.put(chunk, 0, n);
         counters.transferredBytes.add(n);
         // What comes in drops is written at once; what flows is gathered.
-        if (!gathered.hasRemaining() || (n < FLOWING_BYTES && !answer.hasMore())) {
+        boolean isDrop = n < FLOWING_BYTES && !answer.hasMore();
+        long now = System.nanoTime();
+        if (!gathered.hasRemaining() || isDrop || now - writtenNanos > LONGEST_GATHERING_NANOS) {
           write(gathered);
+          writtenNanos = now;
         }
       }
     } finally {
