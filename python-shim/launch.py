@@ -8,7 +8,6 @@ it is made here, in the background, once for each pair of them.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -159,6 +158,8 @@ class ClassArchive:
 
     def path(self) -> Path:
         """Where the archive is, or would be; :class:`OSError` if Java or the jar is gone."""
+        import hashlib  # not when the pack is loaded: it brings OpenSSL along
+
         java = Path(os.path.realpath(self._java.executable))
         parts = [str(java), str(self._jar.absolute()), *JVM_FLAGS]
         # A new Java is often installed in the place of the old one.
