@@ -17,7 +17,7 @@ final class Checkpoints {
   private static final Duration INTERVAL = Duration.ofSeconds(5);
 
   /** What may lie in the page cache alone: the less, the sooner a complete file is on the disk. */
-  private static final long FLUSH_BYTES = 64L << 20;
+  private static final long FLUSH_BYTES = 32L << 20;
 
   private final Job job;
   private final SegmentTable table;
