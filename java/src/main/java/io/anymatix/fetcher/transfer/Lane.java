@@ -30,6 +30,9 @@ final class Lane {
   long readyNanos = System.nanoTime();
   private boolean latencyTaken;
 
+  /** What this lane's worker reads into, one worker after the other. */
+  private byte @Nullable [] chunk;
+
   Lane(Replica replica) {
     this.replica = replica;
     this.next = replica;
@@ -66,7 +69,7 @@ final class Lane {
     job.executor.execute(
         () -> {
           try {
-            started.run();
+            started.run(chunk());
           } catch (RuntimeException | Error e) {
             failure = e;
           } finally {
@@ -76,6 +79,15 @@ final class Lane {
         });
     // Only now, since nobody ends a worker that was refused.
     worker = started;
+  }
+
+  private byte[] chunk() {
+    byte[] mine = chunk;
+    if (mine == null) {
+      mine = new byte[SegmentWorker.CHUNK_BYTES];
+      chunk = mine;
+    }
+    return mine;
   }
 
   /** How long the running answer took to begin, once; zero if it has not, or was told already. */

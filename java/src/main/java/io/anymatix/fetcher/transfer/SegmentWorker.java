@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class SegmentWorker {
   /** What is read at a time, at most; it is to stay in the processor's cache until it is copied. */
-  private static final int CHUNK_BYTES = 128 * 1024;
+  static final int CHUNK_BYTES = 128 * 1024;
 
   /** A read that brings less than this, which is a full TLS record, found the connection empty. */
   private static final int FLOWING_BYTES = 16 * 1024;
@@ -125,11 +125,12 @@ final class SegmentWorker {
   /**
    * Fetches the segment, or as much of it as the server sends.
    *
+   * @param chunk what is read into, {@link #CHUNK_BYTES} long; this worker's own for the time
    * @throws FetchException if the exchange failed, also if the answer ended early
    * @throws UnusableAnswer if the answer is not what was asked for
    */
-  void run() {
-    receiveOpening();
+  void run(byte[] chunk) {
+    receiveOpening(chunk);
     long end = segment.end();
     if (segment.position() >= end) {
       return; // its rival was faster than this thread's start
@@ -141,14 +142,14 @@ final class SegmentWorker {
       latencyNanos = System.nanoTime() - askedNanos;
       http2 = answer.isHttp2();
       long last = checked(answer, wanted);
-      receive(answer, last);
+      receive(answer, last, chunk);
     } finally {
       counters.connections.decrementAndGet();
     }
   }
 
   /** Reads what the first request has brought already. */
-  private void receiveOpening() {
+  private void receiveOpening(byte[] chunk) {
     Opening begun = opening;
     Answer answer = begun == null ? null : begun.take();
     if (begun == null || answer == null) {
@@ -158,7 +159,7 @@ final class SegmentWorker {
     Cancellation.Registration registration = cancellation.onCancel(answer::close);
     try (answer) {
       http2 = answer.isHttp2();
-      receive(answer, begun.endBytes() - 1);
+      receive(answer, begun.endBytes() - 1, chunk);
     } finally {
       registration.close();
       counters.connections.decrementAndGet();
@@ -267,10 +268,9 @@ final class SegmentWorker {
     }
   }
 
-  private void receive(Answer answer, long lastByte) {
+  private void receive(Answer answer, long lastByte, byte[] chunk) {
     ContentKey key = remote.delivery().key();
     ContentKey.Decryptor decryptor = key == null ? null : key.decryptorAt(segment.position());
-    byte[] chunk = new byte[CHUNK_BYTES];
     ByteBuffer gathered = BufferPool.take();
     long writtenNanos = System.nanoTime();
     try {
