@@ -110,6 +110,8 @@ final class RangeTier {
         Lane lane = finished.poll(pause.toMillis(), TimeUnit.MILLISECONDS);
         if (lane != null && lane.worker != null) {
           judge(lane, lane.worker);
+        } else {
+          flushSilent();
         }
       }
       return rangesRefused;
@@ -120,6 +122,15 @@ final class RangeTier {
       wake.close();
       job.budget.remember(controller.finding());
       stop();
+    }
+  }
+
+  /** What a connection brought before it fell silent counts as well. */
+  private void flushSilent() {
+    for (Lane lane : lanes) {
+      if (lane.worker != null) {
+        lane.worker.flush();
+      }
     }
   }
 

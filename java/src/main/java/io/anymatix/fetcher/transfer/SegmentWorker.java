@@ -41,6 +41,10 @@ final class SegmentWorker {
   private final Throttle.Share bandwidth;
   private final @Nullable Opening opening;
   private final Cancellation cancellation = new Cancellation();
+
+  /** What was read and may not be written yet; guarded by this. */
+  private @Nullable ByteBuffer gathering;
+
   private volatile boolean http2;
   private volatile long latencyNanos;
 
@@ -275,12 +279,10 @@ final class SegmentWorker {
     long writtenNanos = System.nanoTime();
     try {
       while (true) {
-        long missing =
-            Math.min(segment.end(), lastByte + 1) - segment.position() - gathered.position();
-        if (missing <= 0) {
+        int room = room(gathered, lastByte);
+        if (room <= 0) {
           break;
         }
-        int room = (int) Math.min(Math.min(chunk.length, gathered.remaining()), missing);
         int n = bandwidth.read(room, cancellation, most -> answer.read(chunk, 0, most));
         if (n < 0) {
           throw endedEarly();
@@ -288,7 +290,10 @@ final class SegmentWorker {
         if (decryptor != null) {
           decryptor.decrypt(chunk, 0, n);
         }
-        gathered.put(chunk, 0, n);
+        synchronized (this) {
+          gathered.put(chunk, 0, n);
+          gathering = gathered;
+        }
         counters.transferredBytes.add(n);
         // What comes in drops is written at once; what flows is gathered.
         boolean isDrop = n < FLOWING_BYTES && !answer.hasMore();
@@ -299,6 +304,9 @@ final class SegmentWorker {
         }
       }
     } finally {
+      synchronized (this) {
+        gathering = null;
+      }
       write(gathered);
       BufferPool.giveBack(gathered);
     }
@@ -316,7 +324,21 @@ final class SegmentWorker {
     }
   }
 
-  private void write(ByteBuffer gathered) {
+  /** How much to read next; zero at the end. */
+  private synchronized int room(ByteBuffer gathered, long lastByte) {
+    long end = Math.min(segment.end(), lastByte + 1);
+    long missing = end - segment.position() - gathered.position();
+    return (int) Math.min(Math.min(CHUNK_BYTES, gathered.remaining()), missing);
+  }
+
+  /** Writes what waits for more to come, while the connection may be silent. Any thread. */
+  synchronized void flush() {
+    if (gathering != null) {
+      write(gathering);
+    }
+  }
+
+  private synchronized void write(ByteBuffer gathered) {
     gathered.flip();
     // What lies behind the end is somebody else's by now, and perhaps hashed already.
     int wanted = (int) Math.min(gathered.remaining(), segment.remainingBytes());
