@@ -19,6 +19,8 @@ final class PtyProcess implements AutoCloseable {
 
   private final StringBuilder screen = new StringBuilder();
   private final Process process;
+
+  /** How much of the plain text was waited for. */
   private int seen;
 
   private PtyProcess(Process process) {
@@ -55,19 +57,21 @@ final class PtyProcess implements AutoCloseable {
     stdin.flush();
   }
 
-  /** Waits until a text comes on the screen behind what was waited for before. */
+  /** Waits until a text is on the screen behind the one that was waited for before. */
   void await(String text) throws InterruptedException {
     long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(PATIENCE_MILLIS);
     synchronized (screen) {
       while (true) {
-        String plain = plain(screen.substring(seen));
-        if (plain.contains(text)) {
-          seen = screen.length();
+        String plain = plain(screen.toString());
+        int found = plain.indexOf(text, seen);
+        if (found >= 0) {
+          seen = found + text.length(); // no further: what is waited for next may have come as well
           return;
         }
         long left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
         if (left <= 0) {
-          throw new AssertionError("waited in vain for " + text + "; the screen got\n" + plain);
+          throw new AssertionError(
+              "waited in vain for " + text + "; the screen got\n" + plain.substring(seen));
         }
         screen.wait(left);
       }
