@@ -269,11 +269,11 @@ final class Benchmark {
             },
             CompletableFuture.delayedExecutor(
                 Math.round(seconds * 1000), TimeUnit.MILLISECONDS, executor));
+    RemoteReader counted = Sources.counted(reader, remote.source());
     try (ConnectionBudget.Share connections =
-        budget.join(
-            Sources.siteOf(remote), Sources.maxConnections(remote.source()), work.counters)) {
+        budget.join(counted.siteOf(remote.location()), work.counters::waiting)) {
       new Transfer(
-              reader,
+              counted,
               remote,
               () -> resolveFor(plan, reader, url, cut),
               part,

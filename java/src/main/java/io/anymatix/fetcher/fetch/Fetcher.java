@@ -19,6 +19,7 @@ import io.anymatix.fetcher.fetch.FetchResult.Outcome;
 import io.anymatix.fetcher.fetch.FileFetch.Order;
 import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RequestGate;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.source.Credentials;
 import io.anymatix.fetcher.source.HubSettings;
@@ -79,6 +80,7 @@ public final class Fetcher implements AutoCloseable {
   private final ModelStore store = new ModelStore();
   private final VirtualTypes virtualTypes;
   private final Throttle throttle = new Throttle();
+  private final RequestGate gate = new RequestGate();
   private final ConnectionBudget connections = new ConnectionBudget(MOST_CONNECTIONS);
   private final Slots awaited = new Slots(MOST_AWAITED);
   private final History history;
@@ -148,7 +150,7 @@ public final class Fetcher implements AutoCloseable {
   }
 
   private RemoteReader newReader() {
-    return new RemoteReader(config, Set.of(hub.endpoint()));
+    return new RemoteReader(config, Set.of(hub.endpoint()), gate);
   }
 
   private Sources sources(RemoteReader reader) {
@@ -352,6 +354,7 @@ public final class Fetcher implements AutoCloseable {
         plainName,
         new Links(
             network().sources(),
+            connections,
             new Sources.Wish(url, key.effective().text(), request.auth(), request.fileId(), wanted),
             mirrors(request)),
         replacesName,

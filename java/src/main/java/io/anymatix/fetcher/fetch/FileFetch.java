@@ -16,6 +16,7 @@ import io.anymatix.fetcher.fetch.FetchResult.Verification;
 import io.anymatix.fetcher.fetch.Progress.Phase;
 import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RequestGate.Site;
 import io.anymatix.fetcher.source.Sources;
 import io.anymatix.fetcher.store.ContentCheck;
 import io.anymatix.fetcher.store.ModelFileName;
@@ -583,7 +584,7 @@ final class FileFetch {
 
   private Transfer transfer(RemoteFile remote, PartFile part, ConnectionBudget.Share budget) {
     return new Transfer(
-        means.reader().get(),
+        reader(remote, means),
         remote,
         () -> order.links().resolveAgain(work.cancellation),
         part,
@@ -596,7 +597,10 @@ final class FileFetch {
   }
 
   private List<Transfer.Mirror> mirrors() {
-    return order.links().others(remote -> connectionsFor(remote).most());
+    return order
+        .links()
+        .others(
+            remote -> new Transfer.Access(reader(remote, means), connectionsFor(remote).most()));
   }
 
   private ConnectionBudget.Share connections(RemoteFile remote) {
@@ -605,9 +609,12 @@ final class FileFetch {
 
   /** A file's part of the connections of the process and of its site. */
   static ConnectionBudget.Share connections(RemoteFile remote, Means means, Work work) {
-    return means
-        .connections()
-        .join(Sources.siteOf(remote), Sources.maxConnections(remote.source()), work.counters);
+    Site site = reader(remote, means).siteOf(remote.location());
+    return means.connections().join(site, work.counters::waiting);
+  }
+
+  private static RemoteReader reader(RemoteFile remote, Means means) {
+    return Sources.counted(means.reader().get(), remote.source());
   }
 
   /** What the call says exactly; else what pays, up to what the owner and the source allow. */

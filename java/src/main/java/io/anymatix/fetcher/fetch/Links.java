@@ -9,10 +9,12 @@ import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.source.Sources;
+import io.anymatix.fetcher.transfer.ConnectionBudget;
 import io.anymatix.fetcher.transfer.Transfer;
+import io.anymatix.fetcher.transfer.Transfer.Access;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.ToIntFunction;
+import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,7 +27,10 @@ import org.slf4j.LoggerFactory;
 final class Links {
   private static final Logger log = LoggerFactory.getLogger(Links.class);
 
+  private static final RetryPolicy.WaitListener NOBODY = (reason, until) -> {};
+
   private final Sources sources;
+  private final ConnectionBudget connections;
   private final Link own;
   private final List<Link> mirrors;
   private Link used;
@@ -42,8 +47,9 @@ final class Links {
     }
   }
 
-  Links(Sources sources, Sources.Wish own, List<String> mirrorUrls) {
+  Links(Sources sources, ConnectionBudget connections, Sources.Wish own, List<String> mirrorUrls) {
     this.sources = sources;
+    this.connections = connections;
     this.own = new Link(own);
     this.mirrors = mirrorUrls.stream().map(m -> new Link(Sources.Wish.of(m, m, null))).toList();
     this.used = this.own;
@@ -71,8 +77,7 @@ final class Links {
   private RemoteFile resolve(
       Opening opening, Cancellation cancellation, RetryPolicy.WaitListener listener) {
     RemoteFile remote =
-        RetryPolicy.run(
-            () -> sources.resolve(own.wish(), opening, cancellation), cancellation, listener);
+        RetryPolicy.run(() -> ask(own, opening, cancellation, listener), cancellation, listener);
     used = own;
     return remote;
   }
@@ -124,27 +129,35 @@ final class Links {
   /**
    * All links but the one that was resolved last.
    *
-   * @param maxConnections connections at most, once it is known what a link leads to
+   * @param access how what a link leads to is read
    */
-  List<Transfer.Mirror> others(ToIntFunction<RemoteFile> maxConnections) {
+  List<Transfer.Mirror> others(Function<RemoteFile, Access> access) {
     List<Transfer.Mirror> others = new ArrayList<>();
     for (Link link : mirrors) {
       if (!link.equals(used)) {
-        others.add(mirror(link, maxConnections));
+        others.add(mirror(link, access));
       }
     }
     if (!used.equals(own)) {
-      others.add(mirror(own, maxConnections));
+      others.add(mirror(own, access));
     }
     return others;
   }
 
-  private Transfer.Mirror mirror(Link link, ToIntFunction<RemoteFile> maxConnections) {
-    return new Transfer.Mirror(
-        link.host(), cancellation -> resolve(link, cancellation), maxConnections);
+  private Transfer.Mirror mirror(Link link, Function<RemoteFile, Access> access) {
+    return new Transfer.Mirror(link.host(), cancellation -> resolve(link, cancellation), access);
   }
 
   private RemoteFile resolve(Link link, Cancellation cancellation) {
-    return sources.resolve(link.wish(), cancellation);
+    return ask(link, Opening.ofFirstByte(), cancellation, NOBODY);
+  }
+
+  /** Takes a connection like any other request, so that it is told who has them all. */
+  private RemoteFile ask(
+      Link link, Opening opening, Cancellation cancellation, RetryPolicy.WaitListener listener) {
+    try (ConnectionBudget.Share visit = connections.join(sources.siteOf(link.wish()), listener);
+        ConnectionBudget.Taken connection = visit.takeOnly(visit.site(), cancellation)) {
+      return sources.resolve(link.wish(), opening.telling(listener), cancellation);
+    }
   }
 }

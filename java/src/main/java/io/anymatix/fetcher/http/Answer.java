@@ -31,6 +31,7 @@ public final class Answer implements AutoCloseable {
   private final InputStream content;
   private final Runnable abort;
   private final Cancellation.Registration registration;
+  private final RequestGate.Pass pass;
   private boolean ended;
 
   Answer(
@@ -41,7 +42,8 @@ public final class Answer implements AutoCloseable {
       Map<String, String> lowerCaseFields,
       InputStream content,
       Runnable abort,
-      Cancellation.Registration registration) {
+      Cancellation.Registration registration,
+      RequestGate.Pass pass) {
     this.url = url;
     this.hops = hops;
     this.httpVersion = httpVersion;
@@ -50,6 +52,7 @@ public final class Answer implements AutoCloseable {
     this.content = content;
     this.abort = abort;
     this.registration = registration;
+    this.pass = pass;
   }
 
   /** A redirect that was followed on the way: what its sender said. */
@@ -191,6 +194,8 @@ public final class Answer implements AutoCloseable {
     } catch (IOException e) {
       // The exchange is over either way; what was read has been judged on its own.
       abort.run();
+    } finally {
+      pass.close();
     }
   }
 }

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Opening implements AutoCloseable {
   private final ByteRange asked;
+  private RetryPolicy.WaitListener listener = (reason, until) -> {};
   private @Nullable Answer answer;
   private volatile @Nullable Answer kept;
   private long endBytes;
@@ -33,8 +34,18 @@ public final class Opening implements AutoCloseable {
     return new Opening(ByteRange.ofLength(0, Math.max(1, bytes)));
   }
 
+  /** Tells of waits for other requests; returns this. */
+  public Opening telling(RetryPolicy.WaitListener listener) {
+    this.listener = listener;
+    return this;
+  }
+
   ByteRange asked() {
     return asked;
+  }
+
+  RetryPolicy.WaitListener listener() {
+    return listener;
   }
 
   /** Keeps an answer that holds the first bytes; returns whether it is this object's now. */

@@ -7,6 +7,7 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Proxies.Proxy;
+import io.anymatix.fetcher.http.RequestGate.Site;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
@@ -18,6 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import javax.net.ssl.SSLException;
 import org.apache.hc.client5.http.DnsResolver;
@@ -42,8 +44,9 @@ import org.apache.hc.core5.net.URIAuthority;
  *
  * <p>Redirects are followed by hand: every hop is judged by the network policy, and credentials
  * stay with the origin they were meant for (RFC 9110 section 15.4). Identity coding is asked for,
- * since ranges and lengths of a coded representation are of no use. Nothing is retried here. All
- * methods may be called from any thread.
+ * since ranges and lengths of a coded representation are of no use. Every hop passes the gate that
+ * bounds how much a site gets at a time. Nothing is retried here. All methods may be called from
+ * any thread.
  */
 public final class RemoteReader implements AutoCloseable {
   /** An honest product name. CivitAI takes callers whose agent looks like a browser for one. */
@@ -51,20 +54,25 @@ public final class RemoteReader implements AutoCloseable {
 
   private static final int MAX_REDIRECTS = 10;
 
+  /** For a reader that nobody told what sites bear. */
+  private static final int MOST_REQUESTS = 64;
+
   /** A redirect's or probe's content up to this length is read, so that its connection is kept. */
   private static final int DRAINED_BYTES = 16 * 1024;
 
   private final NetworkPolicy policy;
   private final Proxies proxies;
   private final Clients clients;
+  private final RequestGate gate;
+  private final Function<HttpUrl, Site> siteOf;
 
   /** Origins that refused HTTP/1.1. */
-  private final Set<String> http2Alone = ConcurrentHashMap.newKeySet();
+  private final Set<String> http2Alone;
 
-  private volatile boolean prefersHttp2;
+  private final AtomicBoolean prefersHttp2;
 
   public RemoteReader(Config config) {
-    this(config, Set.of());
+    this(config, Set.of(), new RequestGate());
   }
 
   /**
@@ -72,17 +80,46 @@ public final class RemoteReader implements AutoCloseable {
    *
    * @param trusted origins that the owner named in another way than by {@code config}: plain http
    *     and private addresses are allowed there
+   * @param gate that of the process
    */
-  public RemoteReader(Config config, Set<HttpUrl> trusted) {
-    this(config, trusted, SystemDefaultDnsResolver.INSTANCE);
+  public RemoteReader(Config config, Set<HttpUrl> trusted, RequestGate gate) {
+    this(config, trusted, gate, SystemDefaultDnsResolver.INSTANCE);
   }
 
   /** With another way to look names up. */
-  RemoteReader(Config config, Set<HttpUrl> trusted, DnsResolver names) {
+  RemoteReader(Config config, Set<HttpUrl> trusted, RequestGate gate, DnsResolver names) {
+    this.gate = gate;
+    this.siteOf = url -> new Site(url.authority(), MOST_REQUESTS);
+    this.http2Alone = ConcurrentHashMap.newKeySet();
+    this.prefersHttp2 = new AtomicBoolean();
     this.policy = new NetworkPolicy(config, trusted, names);
     this.proxies = new Proxies(config.proxies());
     this.clients =
         new Clients(policy, names, new Trust(config.certificates()), config.stallTimeout());
+  }
+
+  private RemoteReader(RemoteReader whole, Function<HttpUrl, Site> siteOf) {
+    this.policy = whole.policy;
+    this.proxies = whole.proxies;
+    this.clients = whole.clients;
+    this.gate = whole.gate;
+    this.siteOf = siteOf;
+    this.http2Alone = whole.http2Alone;
+    this.prefersHttp2 = whole.prefersHttp2;
+  }
+
+  /**
+   * The same reader for requests of which a site bears so many at a time; all else is shared.
+   *
+   * @param siteOf whose a url is
+   */
+  public RemoteReader countingBy(Function<HttpUrl, Site> siteOf) {
+    return new RemoteReader(this, siteOf);
+  }
+
+  /** Whose requests a url's count with. */
+  public Site siteOf(HttpUrl url) {
+    return siteOf.apply(url);
   }
 
   /**
@@ -92,11 +129,16 @@ public final class RemoteReader implements AutoCloseable {
    * @throws io.anymatix.fetcher.failure.CancelledException at the cancellation, at once
    */
   public Answer open(RemoteRequest request, Cancellation cancellation) {
+    return open(request, cancellation, (reason, until) -> {});
+  }
+
+  private Answer open(
+      RemoteRequest request, Cancellation cancellation, RetryPolicy.WaitListener listener) {
     List<Answer.Hop> hops = new ArrayList<>();
     RemoteRequest hop = request;
     while (true) {
       policy.check(hop.url());
-      Answer answer = exchange(hop, List.copyOf(hops), cancellation);
+      Answer answer = exchange(hop, List.copyOf(hops), cancellation, listener);
       boolean mayMove = isRedirect(answer.status()) && hop.json() == null;
       String location = mayMove ? answer.field("Location") : null;
       if (location == null) {
@@ -169,7 +211,8 @@ public final class RemoteReader implements AutoCloseable {
       Cancellation cancellation,
       Function<Answer, FetchException> refusal) {
     ByteRange asked = opening.asked();
-    Answer answer = open(request.withRange(asked).withIfRange(null), cancellation);
+    Answer answer =
+        open(request.withRange(asked).withIfRange(null), cancellation, opening.listener());
     boolean kept = false;
     try {
       Probe probe = Probe.of(answer, asked);
@@ -211,7 +254,7 @@ public final class RemoteReader implements AutoCloseable {
    * for less.
    */
   public void preferHttp2() {
-    prefersHttp2 = true;
+    prefersHttp2.set(true);
   }
 
   @Override
@@ -230,23 +273,41 @@ public final class RemoteReader implements AutoCloseable {
     }
   }
 
-  private Answer exchange(RemoteRequest request, List<Answer.Hop> hops, Cancellation cancellation) {
+  private Answer exchange(
+      RemoteRequest request,
+      List<Answer.Hop> hops,
+      Cancellation cancellation,
+      RetryPolicy.WaitListener listener) {
     cancellation.throwIfCancelled();
+    RequestGate.Pass pass = gate.enter(siteOf(request.url()), cancellation, listener);
+    try {
+      return exchange(request, hops, pass, cancellation);
+    } catch (RuntimeException | Error e) {
+      pass.close();
+      throw e;
+    }
+  }
+
+  private Answer exchange(
+      RemoteRequest request,
+      List<Answer.Hop> hops,
+      RequestGate.Pass pass,
+      Cancellation cancellation) {
     HttpUrl url = request.url();
     Optional<Proxy> proxy =
         policy.isConnectedElsewhere(url) ? Optional.empty() : proxies.forUrl(url);
     boolean mayNegotiate = url.isHttps() && request.json() == null;
-    if (mayNegotiate && (prefersHttp2 || http2Alone.contains(url.authority()))) {
+    if (mayNegotiate && (prefersHttp2.get() || http2Alone.contains(url.authority()))) {
       Optional<NegotiatedClient> negotiated = clients.negotiated(proxy);
       if (negotiated.isPresent()) {
-        return negotiate(negotiated.get(), proxy, request, hops, cancellation);
+        return negotiate(negotiated.get(), proxy, request, hops, pass, cancellation);
       }
     }
     try {
-      return exchange(clients.blocking(proxy), proxy, request, hops, cancellation);
+      return exchange(clients.blocking(proxy), proxy, request, hops, pass, cancellation);
     } catch (FetchException failure) {
       if (mayNegotiate && refusesHttp1(failure) && http2Alone.add(url.authority())) {
-        return exchange(request, hops, cancellation);
+        return exchange(request, hops, pass, cancellation);
       }
       throw failure;
     }
@@ -263,6 +324,7 @@ public final class RemoteReader implements AutoCloseable {
       Optional<Proxy> proxy,
       RemoteRequest request,
       List<Answer.Hop> hops,
+      RequestGate.Pass pass,
       Cancellation cancellation) {
     HttpUrl url = request.url();
     String method = request.json() == null ? "GET" : "POST";
@@ -291,7 +353,8 @@ public final class RemoteReader implements AutoCloseable {
           fields(response, request),
           content,
           message::abort,
-          registration);
+          registration,
+          pass);
     } catch (IOException | RuntimeException e) {
       registration.close();
       message.abort();
@@ -305,6 +368,7 @@ public final class RemoteReader implements AutoCloseable {
       Optional<Proxy> proxy,
       RemoteRequest request,
       List<Answer.Hop> hops,
+      RequestGate.Pass pass,
       Cancellation cancellation) {
     HttpUrl url = request.url();
     BasicHttpRequest message = new BasicHttpRequest("GET", url.target());
@@ -325,7 +389,8 @@ public final class RemoteReader implements AutoCloseable {
           fields(response, request),
           exchange.content(),
           exchange::abort,
-          registration);
+          registration,
+          pass);
     } catch (IOException | RuntimeException e) {
       registration.close();
       exchange.abort();

@@ -35,6 +35,8 @@ import org.jspecify.annotations.Nullable;
  * link brings one of its own, which stays where it is.
  */
 final class CivitaiSource implements Source {
+  static final String NAME = "civitai";
+
   /** The site's storage has lapses, told as 404 that nobody may store; they pass soon. */
   private static final List<Duration> LAPSE_PAUSES =
       List.of(Duration.ofMillis(700), Duration.ofMillis(1500));
@@ -54,7 +56,7 @@ final class CivitaiSource implements Source {
 
   @Override
   public String name() {
-    return "civitai";
+    return NAME;
   }
 
   @Override

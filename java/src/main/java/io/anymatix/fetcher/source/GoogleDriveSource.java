@@ -31,6 +31,8 @@ import org.jspecify.annotations.Nullable;
  * go along to the file's final address, which takes ranges.
  */
 final class GoogleDriveSource implements Source {
+  static final String NAME = "googledrive";
+
   private static final Set<String> HOSTS =
       Set.of("drive.google.com", "docs.google.com", "drive.usercontent.google.com");
   private static final HttpUrl DRIVE = HttpUrl.parse("https://drive.google.com/");
@@ -65,7 +67,7 @@ final class GoogleDriveSource implements Source {
 
   @Override
   public String name() {
-    return "googledrive";
+    return NAME;
   }
 
   @Override
@@ -207,6 +209,7 @@ final class GoogleDriveSource implements Source {
       if (answer.status() != 206) {
         return answer.text(LONGEST_PAGE_BYTES);
       }
+      answer.close(); // so that its place among the site's requests is free for the next one
       RemoteRequest whole = RemoteRequest.get(asked).withCookies(cookies);
       try (Answer again = reader.openSuccessful(whole, cancellation)) {
         return again.text(LONGEST_PAGE_BYTES);

@@ -31,6 +31,8 @@ import org.jspecify.annotations.Nullable;
  * origin and nowhere else, whatever redirects follow.
  */
 final class HuggingFaceSource implements Source {
+  static final String NAME = "huggingface";
+
   private static final Set<String> HOSTS = Set.of("huggingface.co", "hf.co");
   private static final String TOKEN_PAIR = "token=";
 
@@ -55,7 +57,7 @@ final class HuggingFaceSource implements Source {
 
   @Override
   public String name() {
-    return "huggingface";
+    return NAME;
   }
 
   @Override

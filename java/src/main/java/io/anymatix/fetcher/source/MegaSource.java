@@ -34,6 +34,8 @@ import org.jspecify.annotations.Nullable;
  * takes ranges in the path.
  */
 final class MegaSource implements Source {
+  static final String NAME = "mega";
+
   private static final Set<String> HOSTS =
       Set.of("mega.nz", "www.mega.nz", "mega.co.nz", "www.mega.co.nz", "mega.io", "www.mega.io");
   private static final HttpUrl API = HttpUrl.parse("https://g.api.mega.co.nz/cs");
@@ -68,7 +70,7 @@ final class MegaSource implements Source {
 
   @Override
   public String name() {
-    return "mega";
+    return NAME;
   }
 
   @Override

@@ -10,6 +10,7 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RequestGate.Site;
 import io.anymatix.fetcher.http.RetryPolicy;
 import java.util.List;
 import java.util.Map;
@@ -19,11 +20,16 @@ import org.jspecify.annotations.Nullable;
 /** All sources in the order in which they are asked; direct links last. */
 public final class Sources {
   /**
-   * Connections by source, over all files at once: what each site is known to bear from one caller.
-   * All ceilings are here; what the user asks for never exceeds them.
+   * Connections by source, over all files and all that is asked at once: what each site is known to
+   * bear from one caller. All ceilings are here; what the user asks for never exceeds them.
    */
   private static final Map<String, Integer> MAX_CONNECTIONS =
-      Map.of("huggingface", 32, DirectSource.NAME, 32, "civitai", 16, "googledrive", 8, "mega", 6);
+      Map.of(
+          HuggingFaceSource.NAME, 32,
+          DirectSource.NAME, 32,
+          CivitaiSource.NAME, 16,
+          GoogleDriveSource.NAME, 8,
+          MegaSource.NAME, 6);
 
   /** For a source that the table forgot. */
   private static final int FEWEST_CONNECTIONS = 6;
@@ -36,12 +42,15 @@ public final class Sources {
   public Sources(RemoteReader reader, Credentials credentials, HubSettings hub, Config config) {
     this.sources =
         List.of(
-            new HuggingFaceSource(reader, credentials, hub),
+            new HuggingFaceSource(counted(reader, HuggingFaceSource.NAME), credentials, hub),
             new CivitaiSource(
-                reader, credentials, new MetadataCache(config.home()), config.metadataTimeout()),
-            new GoogleDriveSource(reader),
-            new MegaSource(reader),
-            new DirectSource(reader));
+                counted(reader, CivitaiSource.NAME),
+                credentials,
+                new MetadataCache(config.home()),
+                config.metadataTimeout()),
+            new GoogleDriveSource(counted(reader, GoogleDriveSource.NAME)),
+            new MegaSource(counted(reader, MegaSource.NAME)),
+            new DirectSource(counted(reader, DirectSource.NAME)));
   }
 
   /**
@@ -126,12 +135,26 @@ public final class Sources {
   }
 
   /**
-   * Whose connections count together under {@link #maxConnections}: those of a source, or, since
-   * direct links lead anywhere, of one server.
+   * A reader for what a source has to do with. Its requests count together under {@link
+   * #maxConnections}, or, since direct links lead anywhere, those to one server.
    */
-  public static String siteOf(RemoteFile remote) {
-    HttpUrl location = remote.location();
-    return remote.source().equals(DirectSource.NAME) ? location.authority() : remote.source();
+  public static RemoteReader counted(RemoteReader reader, String source) {
+    return reader.countingBy(url -> siteOf(source, url));
+  }
+
+  /**
+   * Whose connections the first request for a link counts with.
+   *
+   * @throws FetchException {@code unsupported} for a link that no source knows
+   */
+  public Site siteOf(Wish wish) {
+    Source.Wanted wanted = wanted(wish);
+    return siteOf(sourceOf(wanted).name(), wanted.url());
+  }
+
+  private static Site siteOf(String source, HttpUrl url) {
+    String name = source.equals(DirectSource.NAME) ? url.authority() : source;
+    return new Site(name, maxConnections(source));
   }
 
   /** Connections that a source bears from us at a time. */

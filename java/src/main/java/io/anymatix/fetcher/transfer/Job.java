@@ -23,7 +23,6 @@ import org.slf4j.LoggerFactory;
 final class Job {
   private static final Logger log = LoggerFactory.getLogger(Job.class);
 
-  final RemoteReader reader;
   final PartFile part;
   final Counters counters;
   final Throttle.Share bandwidth;
@@ -39,7 +38,6 @@ final class Job {
   private boolean http2;
 
   Job(
-      RemoteReader reader,
       PartFile part,
       Counters counters,
       Throttle.Share bandwidth,
@@ -47,7 +45,6 @@ final class Job {
       Cancellation cancellation,
       Executor executor,
       Replica source) {
-    this.reader = reader;
     this.part = part;
     this.counters = counters;
     this.bandwidth = bandwidth;
@@ -96,6 +93,11 @@ final class Job {
   /** The file as the place describes it whose word counts. */
   RemoteFile remote() {
     return replicas.lead().remote();
+  }
+
+  /** Reads from that place. */
+  RemoteReader reader() {
+    return replicas.lead().reader();
   }
 
   /** The file's name, for the log. */

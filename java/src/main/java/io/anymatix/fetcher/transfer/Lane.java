@@ -1,6 +1,7 @@
 package io.anymatix.fetcher.transfer;
 
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.RequestGate.Site;
 import io.anymatix.fetcher.http.RetryPolicy;
 import java.time.Duration;
 import java.util.Queue;
@@ -51,11 +52,13 @@ final class Lane {
 
   /**
    * Sets a worker on a segment, in the background; the lane is in {@code finished} when it is done.
+   *
+   * @param site where its connection counts; given back when it has ended
    */
-  void start(SegmentTable.Segment segment, Job job, Queue<Lane> finished) {
+  void start(SegmentTable.Segment segment, Site site, Job job, Queue<Lane> finished) {
     SegmentWorker started =
         new SegmentWorker(
-            job.reader,
+            replica.reader(),
             replica.remote(),
             !replica.tagsDisagree(),
             job.part,
@@ -73,7 +76,7 @@ final class Lane {
           } catch (RuntimeException | Error e) {
             failure = e;
           } finally {
-            job.budget.giveBack();
+            job.budget.giveBack(site);
             finished.add(this);
           }
         });

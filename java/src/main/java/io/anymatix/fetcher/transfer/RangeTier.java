@@ -4,6 +4,7 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.RequestGate.Site;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer;
 import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer.Reason;
@@ -185,7 +186,8 @@ final class RangeTier {
       if (working >= controller.wanted()) {
         return;
       }
-      if (!job.budget.tryTake()) {
+      Site site = lane.replica.site();
+      if (!job.budget.tryTake(site)) {
         job.dropOpening();
         return; // other files have the rest; asked again at the next look
       }
@@ -194,10 +196,10 @@ final class RangeTier {
         segment = table.relieve(reliefPatienceSeconds(), now);
       }
       if (segment == null) {
-        job.budget.giveBack();
+        job.budget.giveBack(site);
         return;
       }
-      lane.start(segment, job, finished);
+      lane.start(segment, site, job, finished);
       mostConnections = Math.max(mostConnections, ++working);
     }
   }

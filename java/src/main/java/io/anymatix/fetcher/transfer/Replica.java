@@ -2,8 +2,11 @@ package io.anymatix.fetcher.transfer;
 
 import io.anymatix.fetcher.content.RemoteFile;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RequestGate.Site;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.store.Journal.Identity;
+import io.anymatix.fetcher.transfer.Transfer.Access;
 import java.util.Objects;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -18,7 +21,7 @@ final class Replica {
 
   private final String host;
   private final Supplier<RemoteFile> resolveAgain;
-  private final int maxConnections;
+  private final Access access;
   private final RetryPolicy overload = new RetryPolicy();
   private volatile RemoteFile remote;
   private int resolutions;
@@ -32,13 +35,12 @@ final class Replica {
    *
    * @param host the host of the link that led there
    * @param resolveAgain resolves the link anew, for when the address has expired
-   * @param maxConnections connections at most
    */
-  Replica(String host, RemoteFile remote, Supplier<RemoteFile> resolveAgain, int maxConnections) {
+  Replica(String host, RemoteFile remote, Supplier<RemoteFile> resolveAgain, Access access) {
     this.host = host;
     this.remote = remote;
     this.resolveAgain = resolveAgain;
-    this.maxConnections = maxConnections;
+    this.access = access;
   }
 
   String host() {
@@ -51,7 +53,17 @@ final class Replica {
   }
 
   int maxConnections() {
-    return maxConnections;
+    return access.maxConnections();
+  }
+
+  /** Reads from there. */
+  RemoteReader reader() {
+    return access.reader();
+  }
+
+  /** Whose connections those to it count with. */
+  Site site() {
+    return reader().siteOf(remote.location());
   }
 
   /** What identifies the content there. */

@@ -136,7 +136,7 @@ final class Replicas implements AutoCloseable {
             mirror.host(),
             remote,
             () -> mirror.resolve().apply(end),
-            mirror.maxConnections().applyAsInt(remote)));
+            mirror.access().apply(remote)));
     return true;
   }
 

@@ -134,7 +134,7 @@ public final class SmallFiles {
       opening.close();
       return null;
     }
-    boolean taken = budget.tryTake();
+    boolean taken = budget.tryTake(budget.site());
     byte[] content = null;
     try (Answer answer = opening.take()) {
       content =
@@ -147,7 +147,7 @@ public final class SmallFiles {
       return null;
     } finally {
       if (taken) {
-        budget.giveBack();
+        budget.giveBack(budget.site());
       }
       if (content == null) {
         heldBytes.addAndGet(-length);

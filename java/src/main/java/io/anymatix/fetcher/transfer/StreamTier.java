@@ -58,8 +58,7 @@ final class StreamTier {
   }
 
   private void read() {
-    job.budget.wish(1);
-    WholeStream stream = new WholeStream(job.reader, job.counters, job.bandwidth);
+    WholeStream stream = new WholeStream(job);
     while (true) {
       RangeWatch watch = new RangeWatch();
       try (watch) {
@@ -77,8 +76,6 @@ final class StreamTier {
         }
         missingBytesBefore = table.missingBytes();
         job.pauseAfter(failure, retry);
-      } finally {
-        job.spoke(stream.isHttp2());
       }
       if (areRangesHonoured(job.cancellation)) {
         return;
@@ -116,9 +113,9 @@ final class StreamTier {
     RemoteRequest request = new RemoteRequest(asked.location(), asked.credentials(), null, null);
     try {
       if (asked.delivery().rangesInPath()) {
-        return job.reader.probeInPath(request, until).rangesProven();
+        return job.reader().probeInPath(request, until).rangesProven();
       }
-      Probe probe = job.reader.probe(request, until);
+      Probe probe = job.reader().probe(request, until);
       Identity now = new Identity(probe.validator(), asked.sha256());
       return probe.rangesProven()
           && asked.lengthBytes() != null

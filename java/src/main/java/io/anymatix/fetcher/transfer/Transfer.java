@@ -27,7 +27,6 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.function.Supplier;
-import java.util.function.ToIntFunction;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -59,12 +58,20 @@ public final class Transfer {
    *
    * @param host the link's host
    * @param resolve asks its source
-   * @param maxConnections connections at most, once it is known what it leads to
+   * @param access how what it leads to is read
    */
   public record Mirror(
       String host,
       Function<Cancellation, RemoteFile> resolve,
-      ToIntFunction<RemoteFile> maxConnections) {}
+      Function<RemoteFile, Access> access) {}
+
+  /**
+   * How a file is read from one place.
+   *
+   * @param reader counts the requests with those of the place's site
+   * @param maxConnections for this file, at most
+   */
+  public record Access(RemoteReader reader, int maxConnections) {}
 
   /**
    * What came from one host.
@@ -118,6 +125,7 @@ public final class Transfer {
   /**
    * Prepares a transfer.
    *
+   * @param reader counts its requests with those of the file's site
    * @param remote the file as resolved
    * @param resolveAgain resolves the same file anew, for when its address has expired
    * @param connections how many there may be
@@ -142,8 +150,8 @@ public final class Transfer {
             remote.location().host(),
             remote,
             () -> RetryPolicy.run(resolveAgain, cancellation, counters::waiting),
-            connections.most());
-    this.job = new Job(reader, part, counters, bandwidth, budget, cancellation, executor, source);
+            new Access(reader, connections.most()));
+    this.job = new Job(part, counters, bandwidth, budget, cancellation, executor, source);
   }
 
   /**
@@ -318,9 +326,10 @@ public final class Transfer {
   /** Whether the server has the same bytes there; an answer that does not tell is no objection. */
   private boolean isOnDisk(ByteRange block) {
     try (Answer answer =
-        job.reader.open(
-            new RemoteRequest(job.remote().location(), job.remote().credentials(), block, null),
-            job.cancellation)) {
+        job.reader()
+            .open(
+                new RemoteRequest(job.remote().location(), job.remote().credentials(), block, null),
+                job.cancellation)) {
       ContentRange range = answer.contentRange();
       if (answer.status() != 206 || range == null || !block.equals(range.range())) {
         return true;
@@ -337,9 +346,8 @@ public final class Transfer {
 
   /** Content of unknown length, or that changes all the time: only one answer fits together. */
   private Result inOneAnswer() {
-    WholeStream stream = new WholeStream(job.reader, job.counters, job.bandwidth);
+    WholeStream stream = new WholeStream(job);
     RetryPolicy retry = new RetryPolicy();
-    job.budget.wish(1);
     while (true) {
       job.part.discard();
       Long known = job.remote().lengthBytes();
@@ -361,7 +369,6 @@ public final class Transfer {
                   job.counters.hashed(position + bytes);
                 },
                 job.cancellation);
-        job.spoke(stream.isHttp2());
         ContentDigest.Result sent = digest.finish();
         // No journal tells here whether another process has cut off what was written.
         if (!onDisk(length).equals(sent)) {

@@ -6,8 +6,8 @@ import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Answer;
-import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
+import io.anymatix.fetcher.transfer.ConnectionBudget.Taken;
 import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer;
 import org.jspecify.annotations.Nullable;
 
@@ -18,10 +18,7 @@ import org.jspecify.annotations.Nullable;
 final class WholeStream {
   private static final int BUFFER_BYTES = 256 * 1024;
 
-  private final RemoteReader reader;
-  private final Counters counters;
-  private final Throttle.Share bandwidth;
-  private boolean http2;
+  private final Job job;
 
   /** Takes bytes in the order of the representation, from its first one on. */
   @FunctionalInterface
@@ -30,15 +27,8 @@ final class WholeStream {
     void accept(byte[] buffer, int length, long position);
   }
 
-  WholeStream(RemoteReader reader, Counters counters, Throttle.Share bandwidth) {
-    this.reader = reader;
-    this.counters = counters;
-    this.bandwidth = bandwidth;
-  }
-
-  /** Whether an answer came over HTTP/2. */
-  boolean isHttp2() {
-    return http2;
+  WholeStream(Job job) {
+    this.job = job;
   }
 
   /**
@@ -51,16 +41,28 @@ final class WholeStream {
    */
   long read(RemoteFile remote, boolean asItComes, Sink sink, Cancellation cancellation) {
     RemoteRequest request = new RemoteRequest(remote.location(), remote.credentials(), null, null);
-    counters.connections.incrementAndGet();
-    try (Answer answer = reader.openSuccessful(request, cancellation)) {
-      http2 |= answer.isHttp2();
+    job.dropOpening();
+    try (Taken connection = job.budget.takeOnly(job.replicas.lead().site(), cancellation)) {
+      return readAlone(request, remote, asItComes, sink, cancellation);
+    }
+  }
+
+  private long readAlone(
+      RemoteRequest request,
+      RemoteFile remote,
+      boolean asItComes,
+      Sink sink,
+      Cancellation cancellation) {
+    job.counters.connections.incrementAndGet();
+    try (Answer answer = job.reader().openSuccessful(request, cancellation)) {
+      job.spoke(answer.isHttp2());
       SegmentWorker.requireNoPage(answer, remote);
       if (!asItComes) {
         SegmentWorker.requireSameTag(answer, remote);
       }
       return receive(answer, promised(answer, remote, asItComes), remote, sink, cancellation);
     } finally {
-      counters.connections.decrementAndGet();
+      job.counters.connections.decrementAndGet();
     }
   }
 
@@ -95,11 +97,11 @@ final class WholeStream {
     byte[] buffer = new byte[BUFFER_BYTES];
     long position = 0;
     while (true) {
-      int n = bandwidth.read(buffer.length, cancellation, most -> answer.read(buffer, 0, most));
+      int n = job.bandwidth.read(buffer.length, cancellation, most -> answer.read(buffer, 0, most));
       if (n < 0) {
         break;
       }
-      counters.transferredBytes.add(n);
+      job.counters.transferredBytes.add(n);
       if (promisedBytes != null && position + n > promisedBytes) {
         throw tooLong(promisedBytes, remote);
       }

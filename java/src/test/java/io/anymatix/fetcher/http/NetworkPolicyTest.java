@@ -178,6 +178,7 @@ class NetworkPolicyTest {
                     .certificates(List.of(CERTIFICATES.caFile()))
                     .build(),
                 Set.of(),
+                new RequestGate(),
                 names)) {
       server.serve(HOST, "/m.bin", CONTENT);
       reader.probe(get("https://" + HOST + ":" + server.port() + "/m.bin"), new Cancellation());
@@ -197,6 +198,7 @@ class NetworkPolicyTest {
             new RemoteReader(
                 Config.builder().certificates(List.of(CERTIFICATES.caFile())).build(),
                 Set.of(),
+                new RequestGate(),
                 names)) {
       String url = "https://" + HOST + ":" + server.port() + "/m.bin";
       for (int client = 0; client < 2; client++) {
@@ -232,6 +234,7 @@ class NetworkPolicyTest {
                     .connectTo(List.of(HOST + ":443:127.0.0.1:" + server.port()))
                     .build(),
                 Set.of(),
+                new RequestGate(),
                 names)) {
       server.serve(HOST, "/m.bin", CONTENT).with(Fault.replies(Reply.redirect(302, location)));
       names.add("127.0.0.1", "127.0.0.1");

@@ -126,6 +126,7 @@ class StatusKindsTest {
         lowerCaseFields,
         InputStream.nullInputStream(),
         () -> {},
-        new Cancellation().onCancel(() -> {}));
+        new Cancellation().onCancel(() -> {}),
+        () -> {});
   }
 }

@@ -50,6 +50,7 @@ class ThroughProxyTest {
             .proxies(ProxyVariables.of(Map.of(variable, value)))
             .build(),
         Set.of(),
+        new RequestGate(),
         names);
   }
 
@@ -133,6 +134,7 @@ class ThroughProxyTest {
           new RemoteReader(
               configs.proxies(ProxyVariables.of(Map.of("HTTPS_PROXY", right))).build(),
               Set.of(),
+              new RequestGate(),
               names)) {
         assertEquals(
             CONTENT.lengthBytes(), probe(reader, "https://" + HOST + "/m.bin").lengthBytes());
@@ -143,6 +145,7 @@ class ThroughProxyTest {
           new RemoteReader(
               configs.proxies(ProxyVariables.of(Map.of("ALL_PROXY", wrong))).build(),
               Set.of(),
+              new RequestGate(),
               names)) {
         for (String scheme : List.of("https://", "http://")) {
           FetchException failure = failure(reader, scheme + HOST + "/m.bin");
@@ -308,6 +311,7 @@ class ThroughProxyTest {
                             Map.of("HTTPS_PROXY", "http://127.0.0.1:" + proxy.port())))
                     .build(),
                 Set.of(),
+                new RequestGate(),
                 noNames())) {
       server.serve(HOST, "/m.bin", CONTENT);
       probe(reader, "https://" + HOST + "/m.bin");

@@ -25,6 +25,7 @@ import io.anymatix.fetcher.fetch.FetchResult.Strategy;
 import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.fetch.Progress;
 import io.anymatix.fetcher.http.RemoteReader;
+import io.anymatix.fetcher.http.RequestGate;
 import io.anymatix.fetcher.store.EffectiveUrl;
 import io.anymatix.fetcher.testing.ByteRangeServer.Resource;
 import io.anymatix.fetcher.testing.Content;
@@ -200,7 +201,8 @@ abstract class SourceContract {
   final <T> T ask(Map<String, String> environment, BiFunction<Sources, Cancellation, T> question) {
     HubSettings hub = HubSettings.of(environment);
     Config config = sites.config(folder);
-    try (RemoteReader reader = new RemoteReader(config, Set.of(hub.endpoint()))) {
+    try (RemoteReader reader =
+        new RemoteReader(config, Set.of(hub.endpoint()), new RequestGate())) {
       Credentials credentials = new Credentials(environment, hub);
       return question.apply(new Sources(reader, credentials, hub, config), new Cancellation());
     }
@@ -264,10 +266,10 @@ abstract class SourceContract {
     Gate gate = new Gate();
     offer(Offer.of(content)).when(Request::isForMore, Fault.waitsFor(gate));
     try (Fetcher fetcher = fetcher()) {
-      CompletableFuture<FetchResult> first = startInto("one", fetcher, new Download());
+      CompletableFuture<FetchResult> first = startInto("one", fetcher, 64, new Download());
       gate.awaitArrivals(mostConnections());
       Download waiting = new Download();
-      CompletableFuture<FetchResult> second = startInto("other", fetcher, waiting);
+      CompletableFuture<FetchResult> second = startInto("other", fetcher, 64, waiting);
       while (waiting.snapshot().phase() != Progress.Phase.WAITING
           && gate.arrivals() == mostConnections()
           && !second.isDone()) {
@@ -282,12 +284,51 @@ abstract class SourceContract {
     }
   }
 
-  /** Begins to fetch the link into a folder of its own, with all connections there are. */
+  @Test
+  void aFileInOneStreamAndWhatIsAskedBesideItCountAsWell() throws Exception {
+    int inRanges = mostConnections() - 1;
+    Content content = Content.safetensors(34, (inRanges + 1) * MIB);
+    Gate gate = new Gate();
+    offer(Offer.of(content))
+        .when(Request::isForMore, Fault.waitsFor(gate))
+        .when(request -> gate.arrivals() >= inRanges, Fault.ignoresRanges());
+    try (Fetcher fetcher = fetcher()) {
+      CompletableFuture<FetchResult> ranges =
+          startInto("ranges", fetcher, inRanges, new Download());
+      gate.awaitArrivals(inRanges);
+      CompletableFuture<FetchResult> stream = startInto("stream", fetcher, 1, new Download());
+      gate.awaitArrivals(mostConnections());
+      Download waiting = new Download();
+      CompletableFuture<FetchResult> tooMany = startInto("too many", fetcher, 1, waiting);
+      while (waiting.snapshot().phase() != Progress.Phase.WAITING
+          && gate.arrivals() == mostConnections()) {
+        Thread.onSpinWait();
+      }
+      String reason = String.valueOf(waiting.snapshot().reason());
+      assertTrue(reason.contains(mostConnections() + " connections"), reason);
+      gate.open();
+      for (CompletableFuture<FetchResult> each : List.of(ranges, stream, tooMany)) {
+        assertHolds(content, each.get(30, TimeUnit.SECONDS));
+      }
+      int most = sites.storage().maxConcurrentRequests();
+      assertTrue(most <= mostConnections(), most + " at a time");
+    }
+  }
+
+  /** Begins to fetch the link into a folder of its own. */
   private CompletableFuture<FetchResult> startInto(
-      String name, Fetcher fetcher, Download download) {
+      String name, Fetcher fetcher, int connections, Download download) {
     FetchRequest request =
         new FetchRequest(
-            link(), null, folder.resolve(name).toString(), null, null, null, null, null, 64);
+            link(),
+            null,
+            folder.resolve(name).toString(),
+            null,
+            null,
+            null,
+            null,
+            null,
+            connections);
     return CompletableFuture.supplyAsync(() -> fetcher.fetch(request, download));
   }
 

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.anymatix.fetcher.http.RequestGate.Site;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -20,14 +21,14 @@ class ConnectionBudgetTest {
   }
 
   private ConnectionBudget.Share share(String site, int mostOfSite, int wish) {
-    ConnectionBudget.Share share = budget.join(site, mostOfSite, counters);
+    ConnectionBudget.Share share = budget.join(new Site(site, mostOfSite), counters::waiting);
     share.wish(wish);
     return share;
   }
 
   private static int takeAll(ConnectionBudget.Share share) {
     int taken = 0;
-    while (share.tryTake()) {
+    while (share.tryTake(share.site())) {
       taken++;
     }
     return taken;
@@ -63,10 +64,10 @@ class ConnectionBudgetTest {
     ConnectionBudget.Share second = share(64);
     assertEquals(1, takeAll(second), "the budget is taken, but every file moves");
     for (int i = 0; i < 32; i++) {
-      first.giveBack();
+      first.giveBack(first.site());
     }
     assertEquals(31, takeAll(second), "its share is free now");
-    assertFalse(first.tryTake(), "the first is above its share");
+    assertFalse(first.tryTake(first.site()), "the first is above its share");
   }
 
   @Test
@@ -110,10 +111,10 @@ class ConnectionBudgetTest {
     ConnectionBudget.Share first = share("mega", 6, 6);
     assertEquals(6, takeAll(first));
     ConnectionBudget.Share second = share("mega", 6, 6);
-    assertFalse(second.tryTake(), "the site has what it bears");
+    assertFalse(second.tryTake(second.site()), "the site has what it bears");
     assertTrue(String.valueOf(counters.waiting()).contains("6 connections"));
-    first.giveBack();
-    assertFalse(first.tryTake(), "the first is above its share");
+    first.giveBack(first.site());
+    assertFalse(first.tryTake(first.site()), "the first is above its share");
     assertEquals(1, takeAll(second));
   }
 
@@ -136,11 +137,12 @@ class ConnectionBudgetTest {
       if (shares.size() < 20 && random.nextInt(10) == 0) {
         shares.add(share(1 + random.nextInt(64)));
       } else if (!held.isEmpty() && random.nextInt(3) == 0) {
-        held.remove(random.nextInt(held.size())).giveBack();
+        ConnectionBudget.Share share = held.remove(random.nextInt(held.size()));
+        share.giveBack(share.site());
       } else if (!shares.isEmpty()) {
         ConnectionBudget.Share share = shares.get(random.nextInt(shares.size()));
         boolean first = !held.contains(share);
-        boolean taken = share.tryTake();
+        boolean taken = share.tryTake(share.site());
         assertTrue(taken || !first, "every file gets one; seed " + seed);
         if (taken) {
           held.add(share);

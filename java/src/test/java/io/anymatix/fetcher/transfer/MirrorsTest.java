@@ -112,6 +112,32 @@ class MirrorsTest {
     assertTrue(second.maxConcurrentRequests() <= 8, second.maxConcurrentRequests() + " at a time");
   }
 
+  /** A server bears 32 connections from us, also where it serves one file itself. */
+  @Test
+  void aMirrorsConnectionsCountWithThoseOfItsOwnSite() throws Exception {
+    Gate gate = new Gate();
+    Content own = Content.random(83, 40 * MIB);
+    second.serve("/own.bin", own).when(Request::isForMore, Fault.waitsFor(gate));
+    CompletableFuture<FetchResult> other =
+        CompletableFuture.supplyAsync(
+            () -> bench.fetch(second.url("/own.bin"), 28, new Download()));
+    gate.awaitArrivals(28);
+    slowly(first, CONTENT);
+    String mirror =
+        second.serve("/m.bin", CONTENT).when(Request::isForMore, Fault.waitsFor(gate)).url();
+    CompletableFuture<FetchResult> mirrored =
+        CompletableFuture.supplyAsync(
+            () ->
+                bench.fetchMirrored(
+                    first.url("/m.bin"), CONTENT.sha256(), List.of(mirror), 32, new Download()));
+    gate.awaitArrivals(32);
+    first.awaitBytesSent(8 * MIB);
+    gate.open();
+    Bench.assertHolds(CONTENT, Bench.result(mirrored));
+    Bench.assertHolds(own, Bench.result(other));
+    assertEquals(32, second.maxConcurrentRequests(), "at a time");
+  }
+
   @Test
   void withoutAHashAnEqualStrongTagHoldsThemTogether() throws Exception {
     slowly(first, CONTENT).entityTag(TAG);
