@@ -4,13 +4,16 @@ import java.net.URLDecoder;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.util.Comparator;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.Set;
-import java.util.concurrent.ConcurrentSkipListSet;
-import java.util.function.Function;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * Takes secrets out of text before anybody sees it; the one place that knows what a secret is.
@@ -67,23 +70,44 @@ public final class Redactor {
   private static final Pattern PAIR =
       Pattern.compile("([?&]|(?<![\\w.%-]))([\\w.%-]{2,40})=([^&#\\s\"'<>]+)");
 
-  /** Longer ones first: what begins like a shorter one must not be left with its end. */
-  private static final Set<String> LEARNT =
-      new ConcurrentSkipListSet<>(
-          Comparator.comparing(String::length).reversed().thenComparing(Function.identity()));
+  /** Pairs of a caller's query tail that choose among a model's files, as CivitAI knows them. */
+  private static final Set<String> CHOOSING_PARAMETERS =
+      Set.of("type", "format", "size", "fp", "quanttype");
+
+  /** Secrets of single links that are kept; the process lives long and sees many. */
+  private static final int MOST_PASSING_SECRETS = 2000;
+
+  private static final Set<String> LASTING = new HashSet<>();
+
+  /** The latest last; like {@link #LASTING} guarded by the class. */
+  private static final Set<String> PASSING = new LinkedHashSet<>();
+
+  /** All of them, longer ones first: of what begins like a shorter one no end must be left. */
+  private static volatile List<String> learnt = List.of();
 
   private Redactor() {}
 
   /** Masks {@code secret} in every text from now on, also as a query spells it. */
   public static void learn(String secret) {
-    remember(secret);
-    try {
-      String plain = URLDecoder.decode(secret, StandardCharsets.UTF_8);
-      remember(plain);
-      remember(URLEncoder.encode(plain, StandardCharsets.UTF_8));
-      remember(URLEncoder.encode(plain, StandardCharsets.UTF_8).replace("+", "%20"));
-    } catch (IllegalArgumentException e) {
-      remember(URLEncoder.encode(secret, StandardCharsets.UTF_8)); // a stray percent sign
+    remember(LASTING, secret);
+  }
+
+  /**
+   * The same for the secret of one link, which may be forgotten after some thousand others: what
+   * comes and goes with links must not fill the memory of a process that lives for weeks.
+   */
+  public static void learnPassing(String secret) {
+    remember(PASSING, secret);
+  }
+
+  /** Learns the values of a caller's query tail, but for those that merely choose a file. */
+  public static void learnTail(String auth) {
+    for (String pair : auth.split("&", -1)) {
+      int equals = pair.indexOf('=');
+      String name = pair.substring(0, Math.max(0, equals)).toLowerCase(Locale.ROOT);
+      if (!CHOOSING_PARAMETERS.contains(name)) {
+        learnPassing(pair.substring(equals + 1));
+      }
     }
   }
 
@@ -95,11 +119,11 @@ public final class Redactor {
     Matcher userInfo = USER_INFO.matcher(url);
     if (userInfo.find()) {
       String pair = userInfo.group().substring(0, userInfo.group().length() - 1);
-      learn(pair.substring(pair.indexOf(':') + 1));
+      learnPassing(pair.substring(pair.indexOf(':') + 1));
     }
     int fragmentAt = url.indexOf('#');
     if (fragmentAt >= 0 && isMega(url)) {
-      learn(url.substring(Math.max(fragmentAt, url.lastIndexOf('!')) + 1));
+      learnPassing(url.substring(Math.max(fragmentAt, url.lastIndexOf('!')) + 1));
     }
     String beforeFragment = fragmentAt < 0 ? url : url.substring(0, fragmentAt);
     int queryAt = beforeFragment.indexOf('?');
@@ -107,15 +131,40 @@ public final class Redactor {
       for (String pair : beforeFragment.substring(queryAt + 1).split("&", -1)) {
         int equals = pair.indexOf('=');
         if (equals >= 0 && isCredentialParameter(pair.substring(0, equals))) {
-          learn(pair.substring(equals + 1));
+          learnPassing(pair.substring(equals + 1));
         }
       }
     }
   }
 
-  private static void remember(String secret) {
-    if (secret.length() >= SHORTEST_LEARNT_SECRET) {
-      LEARNT.add(secret);
+  private static synchronized void remember(Set<String> kind, String secret) {
+    boolean areNew = false;
+    for (String spelling : spellings(secret)) {
+      if (spelling.length() >= SHORTEST_LEARNT_SECRET) {
+        areNew |= !kind.remove(spelling);
+        kind.add(spelling); // as the latest
+      }
+    }
+    if (areNew) {
+      for (Iterator<String> oldest = PASSING.iterator(); PASSING.size() > MOST_PASSING_SECRETS; ) {
+        oldest.next();
+        oldest.remove();
+      }
+      learnt =
+          Stream.concat(LASTING.stream(), PASSING.stream())
+              .sorted(Comparator.comparing(String::length).reversed())
+              .toList();
+    }
+  }
+
+  private static Set<String> spellings(String secret) {
+    try {
+      String plain = URLDecoder.decode(secret, StandardCharsets.UTF_8);
+      String encoded = URLEncoder.encode(plain, StandardCharsets.UTF_8);
+      return new LinkedHashSet<>(List.of(secret, plain, encoded, encoded.replace("+", "%20")));
+    } catch (IllegalArgumentException e) { // a stray percent sign
+      return new LinkedHashSet<>(
+          List.of(secret, URLEncoder.encode(secret, StandardCharsets.UTF_8)));
     }
   }
 
@@ -199,7 +248,7 @@ public final class Redactor {
 
   private static String learntMasked(String text) {
     String shown = text;
-    for (String secret : LEARNT) {
+    for (String secret : learnt) {
       shown = shown.replace(secret, MASK);
     }
     return shown;

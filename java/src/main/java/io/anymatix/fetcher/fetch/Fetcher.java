@@ -342,7 +342,7 @@ public final class Fetcher implements AutoCloseable {
                 ? request.name()
                 : ModelFileName.requirePlain(request.name());
     if (request.auth() != null) {
-      learnSecrets(request.auth());
+      Redactor.learnTail(request.auth());
     }
     ModelStore.Key key = ModelStore.Key.of(url, request.auth());
     return new Order(
@@ -372,12 +372,6 @@ public final class Fetcher implements AutoCloseable {
   }
 
   /** The values of a query tail are secrets, whatever they are called. */
-  private static void learnSecrets(String auth) {
-    for (String pair : auth.split("&", -1)) {
-      Redactor.learn(pair.substring(pair.indexOf('=') + 1));
-    }
-  }
-
   private static String requireUrl(@Nullable String url) {
     if (url == null || url.isBlank()) {
       throw new InvalidParamsException("\"url\" is missing or empty.");
@@ -435,7 +429,7 @@ public final class Fetcher implements AutoCloseable {
     requireUrl(url);
     ModelStore.Key key = ModelStore.Key.of(url, auth);
     if (auth != null) {
-      learnSecrets(auth);
+      Redactor.learnTail(auth);
     }
     requireOnline(url);
     Work work = new Work(true);
@@ -504,7 +498,7 @@ public final class Fetcher implements AutoCloseable {
   public List<ListedFile> expand(String url, @Nullable String auth, Download download) {
     ModelStore.Key key = ModelStore.Key.of(requireUrl(url), auth);
     if (auth != null) {
-      learnSecrets(auth);
+      Redactor.learnTail(auth);
     }
     if (key.contentHash().isPresent()) {
       return List.of();

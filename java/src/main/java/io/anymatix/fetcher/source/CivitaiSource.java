@@ -106,7 +106,7 @@ final class CivitaiSource implements Source {
     CivitaiLink link = CivitaiLink.of(wanted.effectiveUrl());
     String token = link.token();
     if (token != null) {
-      Redactor.learn(token);
+      Redactor.learnPassing(token);
     }
     return link;
   }

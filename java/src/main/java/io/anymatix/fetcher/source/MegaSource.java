@@ -84,7 +84,7 @@ final class MegaSource implements Source {
     JsonNode file = ask(link, cancellation);
     String address = file.path("g").textValue();
     // Whoever has the address has the file's bytes, without asking anybody.
-    Redactor.learn(address.substring(address.lastIndexOf('/') + 1));
+    Redactor.learnPassing(address.substring(address.lastIndexOf('/') + 1));
     HttpUrl storage = HttpUrl.parse(address);
     long lengthBytes = file.path("s").longValue();
     Probe probe =
@@ -117,7 +117,7 @@ final class MegaSource implements Source {
     for (Pattern form : List.of(LINK, OLD_LINK)) {
       Matcher parts = form.matcher(text);
       if (parts.matches()) {
-        Redactor.learn(parts.group(2));
+        Redactor.learnPassing(parts.group(2));
         ContentKey key = ContentKey.parse(parts.group(2));
         if (key != null) {
           return new Link(parts.group(1), key, redacted);

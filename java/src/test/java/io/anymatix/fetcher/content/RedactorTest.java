@@ -100,4 +100,25 @@ class RedactorTest {
     Redactor.learn("100%-delta");
     assertEquals("<redacted> <redacted>", Redactor.text("100%-delta 100%25-delta"));
   }
+
+  @Test
+  void whatChoosesAmongAModelsFilesIsNoSecretAllElseOfATailIs() {
+    Redactor.learnTail("format=SafeTensor&token=zeta-1&other=zeta-2&size=pruned&zeta-3-alone");
+    assertEquals(
+        "SafeTensor <redacted> <redacted> pruned <redacted>",
+        Redactor.text("SafeTensor zeta-1 zeta-2 pruned zeta-3-alone"));
+  }
+
+  @Test
+  void secretsOfLinksAreForgottenAfterThousandsOfOthersButNoLastingOne() {
+    Redactor.learn("eta-lasting");
+    Redactor.learnPassing("eta-first");
+    for (int i = 0; i < 3000; i++) {
+      Redactor.learnPassing("eta-passing-" + i + "-");
+      Redactor.learnPassing("eta-used-all-the-time");
+    }
+    assertEquals(
+        "<redacted> eta-first <redacted> <redacted>",
+        Redactor.text("eta-lasting eta-first eta-passing-2999- eta-used-all-the-time"));
+  }
 }
