@@ -86,6 +86,13 @@ public final class Journal implements AutoCloseable {
       String otherDate = other.validator.lastModified();
       return date == null || otherDate == null || date.equals(otherDate);
     }
+
+    /** Whether it is known that they are the same: by equal hashes, or equal strong tags. */
+    public boolean isSame(Identity other) {
+      return mayBeSame(other)
+          && ((sha256 != null && other.sha256 != null)
+              || (validator.isStrong() && other.validator.isStrong()));
+    }
   }
 
   /** What a journal on disk says. */

@@ -360,7 +360,8 @@ public final class PartFile implements AutoCloseable {
   }
 
   /**
-   * The bytes of an earlier attempt that belong to this representation; what does not is dropped.
+   * The bytes of an earlier attempt that belong to this representation, as far as that is known;
+   * what does not is dropped.
    *
    * @param lengthBytes length of the representation, null if unknown
    */
@@ -408,6 +409,14 @@ public final class PartFile implements AutoCloseable {
     // A journal that is torn, or speaks of another length, does not vouch for these bytes.
     boolean isUnvouched = found.isEmpty() && Files.exists(journalOf(finalPath));
     return isUnvouched ? List.of() : List.of(new CoveredRange(0, present));
+  }
+
+  /** Whether what {@link #trusted} finds is known to come from this very representation. */
+  public boolean isFrom(Identity identity) {
+    return Journal.read(journalOf(finalPath))
+        .map(Journal.Found::identity)
+        .filter(origin -> origin.isSame(identity))
+        .isPresent();
   }
 
   /**

@@ -296,8 +296,8 @@ public final class Transfer {
   }
 
   /**
-   * The bytes of an earlier attempt that count. Where neither a hash nor a strong validator ties
-   * them to what the server has now, their last block is read again.
+   * The bytes of an earlier attempt that count. Where no hash will prove the whole, and no tag that
+   * was noted with them is the server's, their last block is read again.
    */
   private List<CoveredRange> trusted(long length) {
     boolean foundBytes = job.part.lengthBytes() > 0;
@@ -306,7 +306,7 @@ public final class Transfer {
     boolean identified =
         job.remote().sha256() != null
             || job.remote().delivery().key() != null
-            || job.remote().validator().isStrong();
+            || job.part.isFrom(job.replicas.lead().identity());
     if (trusted.isEmpty() || identified || !job.remote().rangesProven()) {
       return trusted;
     }

@@ -173,6 +173,21 @@ class ResumeTest {
     assertEquals(7 * MIB + 1, result.bytesReused());
   }
 
+  /** A strong tag says what the server has now, but nothing of where old bytes came from. */
+  @Test
+  void aPlainPrefixOfOtherContentIsNotContinuedWhateverTheServersTag() throws Exception {
+    resource.entityTag("\"strong\"");
+    Path part;
+    try (Bench bench = Bench.on(after, Duration.ofSeconds(20))) {
+      part = bench.part(resource.url(), "m", ".bin");
+    }
+    Content.random(25, CONTENT.lengthBytes()).writeTo(part, 7 * MIB + 1);
+    FetchResult result = goOn();
+    Bench.assertHolds(CONTENT, result);
+    assertEquals(0, result.bytesReused());
+    assertTrue(result.startedOver());
+  }
+
   @Test
   void aPartOfFullLengthWithoutNotesProvesNothing() throws Exception {
     Path part;
