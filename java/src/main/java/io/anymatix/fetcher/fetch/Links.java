@@ -155,9 +155,11 @@ final class Links {
   /** Takes a connection like any other request, so that it is told who has them all. */
   private RemoteFile ask(
       Link link, Opening opening, Cancellation cancellation, RetryPolicy.WaitListener listener) {
-    try (ConnectionBudget.Share visit = connections.join(sources.siteOf(link.wish()), listener);
-        ConnectionBudget.Taken connection = visit.takeOnly(visit.site(), cancellation)) {
-      return sources.resolve(link.wish(), opening.telling(listener), cancellation);
+    try (ConnectionBudget.Share visit = connections.join(sources.siteOf(link.wish()), listener)) {
+      return visit.withOnly(
+          visit.site(),
+          cancellation,
+          () -> sources.resolve(link.wish(), opening.telling(listener), cancellation));
     }
   }
 }

@@ -11,6 +11,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -92,12 +93,6 @@ public final class ConnectionBudget {
         .sum();
   }
 
-  /** A connection that counts until this is closed. */
-  public interface Taken extends AutoCloseable {
-    @Override
-    void close();
-  }
-
   /** One file's part of the budget. */
   public final class Share implements AutoCloseable {
     private final Site site;
@@ -145,12 +140,12 @@ public final class ConnectionBudget {
     }
 
     /**
-     * Waits for a connection, the only one of this file.
+     * Waits for a connection, the only one of this file, and takes it for one exchange.
      *
-     * @return to be closed when the connection has ended
      * @throws CancelledException as soon as {@code cancellation} is cancelled
      */
-    public Taken takeOnly(Site at, Cancellation cancellation) {
+    public <T extends @Nullable Object> T withOnly(
+        Site at, Cancellation cancellation, Supplier<T> exchange) {
       wish(1);
       if (!tryTake(at)) {
         do {
@@ -158,7 +153,11 @@ public final class ConnectionBudget {
         } while (!tryTake(at));
         listener.waiting(null, null);
       }
-      return () -> giveBack(at);
+      try {
+        return exchange.get();
+      } finally {
+        giveBack(at);
+      }
     }
 
     /** What the last file of this site has found out, if any did. */

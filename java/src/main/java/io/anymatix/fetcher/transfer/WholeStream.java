@@ -7,7 +7,6 @@ import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.http.Answer;
 import io.anymatix.fetcher.http.RemoteRequest;
-import io.anymatix.fetcher.transfer.ConnectionBudget.Taken;
 import io.anymatix.fetcher.transfer.SegmentWorker.UnusableAnswer;
 import org.jspecify.annotations.Nullable;
 
@@ -42,9 +41,10 @@ final class WholeStream {
   long read(RemoteFile remote, boolean asItComes, Sink sink, Cancellation cancellation) {
     RemoteRequest request = new RemoteRequest(remote.location(), remote.credentials(), null, null);
     job.dropOpening();
-    try (Taken connection = job.budget.takeOnly(job.replicas.lead().site(), cancellation)) {
-      return readAlone(request, remote, asItComes, sink, cancellation);
-    }
+    return job.budget.withOnly(
+        job.replicas.lead().site(),
+        cancellation,
+        () -> readAlone(request, remote, asItComes, sink, cancellation));
   }
 
   private long readAlone(
