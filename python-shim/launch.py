@@ -35,9 +35,9 @@ JVM_FLAGS = (
     # What the C library holds for blocks that are free; not known to early builds of 17.
     "-XX:+IgnoreUnrecognizedVMOptions",
     *(("-XX:TrimNativeHeapInterval=30000",) if sys.platform == "linux" else ()),
-    # AES-GCM runs ten times slower until it is compiled, by default after some 200 MB.
-    "-XX:CompileCommand=quiet",
-    "-XX:CompileCommand=CompileThresholdScaling,com.sun.crypto.provider.*::*,0.05",
+    # What runs for every byte is compiled soon in any case; the rest of a first download is not
+    # worth the compiler's time and memory.
+    "-XX:CompileThresholdScaling=4",
     # No file in /tmp for tools that watch JVMs.
     "-XX:-UsePerfData",
     # Standard output belongs to the protocol, also when the JVM itself has something to say.

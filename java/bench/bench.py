@@ -139,8 +139,8 @@ class Scene:
         self.check(names)
         return run
 
-    def fetch_command(self, url: str, name: str) -> Run:
-        java = [java_executable(), *JVM_FLAGS, "-jar", str(JAR)]
+    def fetch_command(self, java: list[str], url: str, name: str) -> Run:
+        """By a process that begins with this; ``java`` ends with the jar."""
         ca = ["--ca-file", str(self.folder / "cert.pem")] if url.startswith("https") else []
         return self.command([*java, "fetch", url, "--dir", str(self.out), *ca], names=[name])
 
@@ -358,17 +358,10 @@ def rows(scene: Scene, http: str, tls: str, shaped: str) -> Iterator[Row]:
     yield Row("http-forced", warm(plain, gib), peer(gib, aria2(plain), sync, digest), 0.40)
     yield Row("http-aria2", warm(plain, gib), peer(gib, aria2(plain)), 0.60, cpu_target=0.90)
     yield Row("http-curl", warm(plain, gib), peer(gib, ["curl", "-sO", plain]), 0.85)
-    yield Row(
-        "http-fresh", lambda: scene.fetch_command(plain, gib), peer(gib, aria2(plain), digest), 0.60
-    )
+    yield from fresh_rows(scene, "http-fresh", plain, gib, 0.60)
     yield Row("tls-verified", warm(secure, gib), peer(gib, aria2(secure), digest), 0.55)
     yield Row("tls-aria2", warm(secure, gib), peer(gib, aria2(secure)), None, cpu_target=1.15)
-    yield Row(
-        "tls-fresh",
-        lambda: scene.fetch_command(secure, gib),
-        peer(gib, aria2(secure), digest),
-        0.85,
-    )
+    yield from fresh_rows(scene, "tls-fresh", secure, gib, 0.85)
 
     half = "half.bin"
     scene.make_file(half, 512 * MIB)
@@ -401,6 +394,26 @@ def rows(scene: Scene, http: str, tls: str, shaped: str) -> Iterator[Row]:
         lambda: scene.command([*ARIA2, "-Z", "-j16", *far], names=many),
         0.70,
     )
+
+
+def fresh_rows(scene: Scene, name: str, url: str, file: str, target: float) -> Iterator[Row]:
+    """A process for one file: as typed, and as the shim starts one, at first and later on."""
+    archive = scene.class_archive()
+    *by_the_shim, _ = archive.command()
+
+    def peer() -> Run:
+        return scene.command([*ARIA2, url], openssl_digest(file), names=[file])
+
+    def archived() -> Run:
+        if not archive.path().exists():
+            archive.make()
+        *java, _ = archive.command()
+        return scene.fetch_command(java, url, file)
+
+    typed = [java_executable(), "-jar", str(JAR)]
+    yield Row(f"{name}-plain", lambda: scene.fetch_command(typed, url, file), peer, target)
+    yield Row(name, lambda: scene.fetch_command(by_the_shim, url, file), peer, target)
+    yield Row(f"{name}-archive", archived, peer, target)
 
 
 def start_rows(scene: Scene) -> Iterator[Row]:

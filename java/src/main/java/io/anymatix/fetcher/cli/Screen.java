@@ -5,6 +5,8 @@ import java.io.PrintWriter;
 import java.io.Writer;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -96,7 +98,7 @@ final class Screen implements AutoCloseable {
   }
 
   private static @Nullable Terminal systemTerminal(SystemOutput stream) {
-    if (!mayBeTerminal()) {
+    if (!mayBeTerminal(stream)) {
       return null;
     }
     try {
@@ -117,9 +119,17 @@ final class Screen implements AutoCloseable {
     }
   }
 
-  /** Spares a process in a script the search for a terminal. */
-  private static boolean mayBeTerminal() {
-    return Cli.isTerminal() || System.getenv("TERM") != null;
+  /** Spares a process in a script the search for a terminal, which takes some time. */
+  private static boolean mayBeTerminal(SystemOutput stream) {
+    if (Cli.isTerminal()) {
+      return true;
+    }
+    Path descriptor = Path.of("/proc/self/fd", stream == SystemOutput.SysErr ? "2" : "1");
+    try {
+      return Files.readSymbolicLink(descriptor).startsWith("/dev");
+    } catch (IOException | UnsupportedOperationException e) {
+      return System.getenv("TERM") != null; // No Linux.
+    }
   }
 
   /** Whether a person looks at it, and lines can be replaced. */

@@ -16,7 +16,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -301,8 +300,9 @@ public final class Journal implements AutoCloseable {
   private String slots(int fromPiece, int toPiece) {
     StringBuilder text = new StringBuilder();
     for (int i = fromPiece; i < toPiece; i++) {
-      text.append(i == fromPiece ? "" : ",");
-      text.append(String.format(Locale.ROOT, "%" + width + "d", written[i]));
+      String digits = Long.toString(written[i]);
+      text.append(i == fromPiece ? "" : ",").append(" ".repeat(width - digits.length()));
+      text.append(digits);
     }
     return text.toString();
   }

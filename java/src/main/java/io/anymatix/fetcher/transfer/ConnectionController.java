@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class ConnectionController {
   /** What a file begins with on a host that nothing is known of. */
-  static final int FIRST_CONNECTIONS = 8;
+  static final int FIRST_CONNECTIONS = 4;
 
   /** An added connection has to bring this part of what the others bring each. */
   private static final double WORTHWHILE_SHARE = 0.4;

@@ -89,6 +89,7 @@ final class RangeTier {
   @Nullable Reason run() {
     job.budget.wish(controller.wanted());
     if (parallel) {
+      TlsWarmUp.await();
       job.part.spread(table.lengthBytes());
     }
     rangesRefused = null;
