@@ -26,7 +26,7 @@ from .java_runtime import JavaRuntime
 
 JVM_FLAGS = (
     # Small from the start, and small again after each collection; bytes go straight to disk.
-    "-Xms24m",
+    "-Xms8m",
     "-Xmx256m",
     "-XX:+UseSerialGC",
     "-XX:MinHeapFreeRatio=10",

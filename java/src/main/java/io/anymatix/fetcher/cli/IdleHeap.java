@@ -36,11 +36,20 @@ final class IdleHeap {
     this.collection = collection;
   }
 
-  /** Looks after the heap of this process in a thread of its own, to its end. */
-  static void watch(BooleanSupplier isIdle) {
+  /**
+   * Looks after the heap of this process in a thread of its own, to its end.
+   *
+   * @param letGo drops what is only kept for more work
+   */
+  static void watch(BooleanSupplier isIdle, Runnable letGo) {
     Runtime runtime = Runtime.getRuntime();
+    Runnable collection =
+        () -> {
+          letGo.run();
+          System.gc();
+        };
     IdleHeap heap =
-        new IdleHeap(isIdle, () -> runtime.totalMemory() - runtime.freeMemory(), System::gc);
+        new IdleHeap(isIdle, () -> runtime.totalMemory() - runtime.freeMemory(), collection);
     Thread thread = new Thread(heap::lookForEver, "idle-heap");
     thread.setDaemon(true);
     thread.start();

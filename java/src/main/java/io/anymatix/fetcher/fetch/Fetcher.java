@@ -28,6 +28,7 @@ import io.anymatix.fetcher.store.ModelFileName;
 import io.anymatix.fetcher.store.ModelFolders;
 import io.anymatix.fetcher.store.ModelStore;
 import io.anymatix.fetcher.store.SpaceLedger;
+import io.anymatix.fetcher.transfer.BufferPool;
 import io.anymatix.fetcher.transfer.ConnectionBudget;
 import io.anymatix.fetcher.transfer.SmallFiles;
 import io.anymatix.fetcher.transfer.SmallFiles.SmallFile;
@@ -791,6 +792,11 @@ public final class Fetcher implements AutoCloseable {
   /** Whether nothing may be requested at the moment. */
   boolean isOffline() {
     return options.offline();
+  }
+
+  /** Leaves to the collector what only the next download would need; to be called when idle. */
+  public void dropBuffers() {
+    BufferPool.drop();
   }
 
   /** Downloads that run. */

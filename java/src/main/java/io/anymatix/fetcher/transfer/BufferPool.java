@@ -9,7 +9,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * cost less than many small ones, and from here they need not be copied once more. A few are kept
  * for the next segment; the collector frees the others. Any thread.
  */
-final class BufferPool {
+public final class BufferPool {
   static final int BUFFER_BYTES = 512 * 1024;
 
   private static final int MOST_KEPT = 16;
@@ -27,6 +27,13 @@ final class BufferPool {
     }
     KEPT_COUNT.decrementAndGet();
     return kept.clear();
+  }
+
+  /** Leaves those that are kept to the collector. */
+  public static void drop() {
+    while (KEPT.pollLast() != null) {
+      KEPT_COUNT.decrementAndGet();
+    }
   }
 
   static void giveBack(ByteBuffer buffer) {
