@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.SidecarProcess;
+import io.anymatix.fetcher.testing.TestCertificates;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -52,22 +53,40 @@ class MemoryIT {
   @Test
   @Timeout(value = 300, unit = TimeUnit.SECONDS)
   void fourGibibytesOverSixteenConnectionsPassThroughAHeapOf64Mebibytes() throws Exception {
+    try (ByteRangeServer server = ByteRangeServer.start()) {
+      passThroughSmallHeap(server, CONTENT, SHA256, "--allow-http");
+    }
+  }
+
+  @Test
+  @Timeout(value = 300, unit = TimeUnit.SECONDS)
+  void soDoesWhatComesOverTls() throws Exception {
+    TestCertificates certificates = TestCertificates.forHosts("localhost");
+    Content content = Content.safetensors(20_261_122, GIB / 4);
+    try (ByteRangeServer server = ByteRangeServer.startTls(certificates.serverContext())) {
+      passThroughSmallHeap(server, content, content.sha256(), "--ca-file=" + certificates.caFile());
+    }
+  }
+
+  private void passThroughSmallHeap(
+      ByteRangeServer server, Content content, String sha256, String... arguments)
+      throws Exception {
     Path models = Files.createDirectories(home.resolve("models"));
-    try (ByteRangeServer server = ByteRangeServer.start();
-        SidecarProcess sidecar =
-            SidecarProcess.launch(home)
-                .jvmFlags("-Xmx64m", "-XX:+ExitOnOutOfMemoryError")
-                .arguments("--models-dir", models.toString())
-                .arguments("--allow-http", "--allow-private-hosts")
-                .start()) {
-      String url = server.serve("/m.safetensors", CONTENT).url();
+    try (SidecarProcess sidecar =
+        SidecarProcess.launch(home)
+            .jvmFlags("-Xmx64m", "-XX:+ExitOnOutOfMemoryError")
+            .arguments("--models-dir", models.toString())
+            .arguments("--allow-private-hosts")
+            .arguments(arguments)
+            .start()) {
+      String url = server.serve("/m.safetensors", content).url();
       JsonNode answer =
           sidecar
               .call("fetch", Map.of("url", url, "type", "checkpoint", "connections", 16))
               .get(280, TimeUnit.SECONDS);
       JsonNode result = answer.path("result");
-      assertEquals(SHA256, result.path("sha256").asText(), answer.toString());
-      assertEquals(4 * GIB, Files.size(Path.of(result.path("path").asText())));
+      assertEquals(sha256, result.path("sha256").asText(), answer.toString());
+      assertEquals(content.lengthBytes(), Files.size(Path.of(result.path("path").asText())));
       assertTrue(server.maxConcurrentRequests() >= 16, "" + server.maxConcurrentRequests());
     }
   }

@@ -81,8 +81,7 @@ final class ServeCommand implements Callable<Integer> {
             },
             "ending");
     Runtime.getRuntime().addShutdownHook(ending);
-    IdleHeap.watch(
-        () -> fetcher.activity().equals(Fetcher.Activity.NONE), fetcher::dropBuffers);
+    IdleHeap.watch(() -> fetcher.activity().equals(Fetcher.Activity.NONE), fetcher::dropBuffers);
     server.run();
     methods.close();
     fetcher.close();

@@ -14,7 +14,10 @@ import org.jspecify.annotations.Nullable;
  */
 final class ConnectionController {
   /** What a file begins with on a host that nothing is known of. */
-  static final int FIRST_CONNECTIONS = 4;
+  static final int FIRST_CONNECTIONS = 8;
+
+  /** The same while the code that does it is still being compiled: more would be in its way. */
+  static final int COLD_CONNECTIONS = 4;
 
   /** An added connection has to bring this part of what the others bring each. */
   private static final double WORTHWHILE_SHARE = 0.4;
@@ -67,15 +70,16 @@ final class ConnectionController {
    *
    * @param found what an earlier file found out about the same host; null if there was none
    * @param connections how many there may be
+   * @param first how many to begin with on a host that nothing is known of
    */
-  ConnectionController(@Nullable Finding found, Connections connections, long nowNanos) {
+  ConnectionController(@Nullable Finding found, Connections connections, int first, long nowNanos) {
     this.connections = connections;
     this.cap = connections.most();
     this.changedNanos = nowNanos;
     if (connections.areFixed()) {
       this.wanted = cap;
     } else if (found == null) {
-      this.wanted = Math.min(FIRST_CONNECTIONS, cap);
+      this.wanted = Math.min(first, cap);
     } else {
       this.refused = found.refused;
       this.cap = found.refused ? Math.min(cap, found.cap) : cap;

@@ -73,7 +73,13 @@ final class RangeTier {
     this.table = table;
     this.checkpoints = checkpoints;
     this.parallel = connections.most() > 1;
-    this.controller = new ConnectionController(job.budget.found(), connections, System.nanoTime());
+    boolean isCold = parallel && TlsWarmUp.await();
+    this.controller =
+        new ConnectionController(
+            job.budget.found(),
+            connections,
+            isCold ? ConnectionController.COLD_CONNECTIONS : ConnectionController.FIRST_CONNECTIONS,
+            System.nanoTime());
   }
 
   /** Connections that were at work at a time, at most. */
@@ -89,7 +95,6 @@ final class RangeTier {
   @Nullable Reason run() {
     job.budget.wish(controller.wanted());
     if (parallel) {
-      TlsWarmUp.await();
       job.part.spread(table.lengthBytes());
     }
     rangesRefused = null;

@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.security.GeneralSecurityException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import javax.crypto.Cipher;
 import javax.crypto.spec.GCMParameterSpec;
@@ -39,6 +40,8 @@ public final class TlsWarmUp {
   private static final AtomicReference<@Nullable CompletableFuture<Void>> DONE =
       new AtomicReference<>();
 
+  private static final AtomicBoolean IS_COLD = new AtomicBoolean(true);
+
   private TlsWarmUp() {}
 
   /** Begins in the background, once in the life of the process. */
@@ -58,12 +61,18 @@ public final class TlsWarmUp {
     }
   }
 
-  /** Waits until it is done, if it has begun: not a second, and as a rule not at all. */
-  static void await() {
+  /**
+   * Waits until it is done, if it has begun: not a second, and as a rule not at all.
+   *
+   * @return whether the caller is the first one, to whom all else about TLS is still to be compiled
+   */
+  static boolean await() {
     CompletableFuture<Void> begun = DONE.get();
-    if (begun != null) {
-      begun.join();
+    if (begun == null) {
+      return false;
     }
+    begun.join();
+    return IS_COLD.compareAndSet(true, false);
   }
 
   private static void run(CompletableFuture<Void> end) {

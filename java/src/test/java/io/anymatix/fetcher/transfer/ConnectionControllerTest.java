@@ -77,7 +77,11 @@ class ConnectionControllerTest {
     assertTrue(link.wanted() <= 7, link.wanted() + " connections");
 
     ConnectionController controller =
-        new ConnectionController(new Finding(16, false, 0, 0), Connections.upTo(16, 32), 0);
+        new ConnectionController(
+            new Finding(16, false, 0, 0),
+            Connections.upTo(16, 32),
+            ConnectionController.FIRST_CONNECTIONS,
+            0);
     controller.refused(15, 0);
     long received = 0;
     for (long second = 1; second < 3600; second++) {
@@ -105,7 +109,9 @@ class ConnectionControllerTest {
 
   @Test
   void aPauseIsNoReasonToChangeAnything() {
-    ConnectionController controller = new ConnectionController(null, Connections.upTo(16, 32), 0);
+    ConnectionController controller =
+        new ConnectionController(
+            null, Connections.upTo(16, 32), ConnectionController.FIRST_CONNECTIONS, 0);
     for (long step = 1; step < 1000; step++) {
       controller.sample(step * 10_000_000, 0, controller.wanted(), 0);
     }
@@ -115,7 +121,9 @@ class ConnectionControllerTest {
 
   @Test
   void aNumberThatTheCallerChoseIsKept() {
-    ConnectionController controller = new ConnectionController(null, Connections.fixed(9), 0);
+    ConnectionController controller =
+        new ConnectionController(
+            null, Connections.fixed(9), ConnectionController.FIRST_CONNECTIONS, 0);
     for (long step = 1; step < 1000; step++) {
       controller.sample(step * 10_000_000, 1_000_000 / step, 9, 0);
     }

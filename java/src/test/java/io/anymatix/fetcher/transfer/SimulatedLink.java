@@ -98,7 +98,8 @@ final class SimulatedLink {
     this.slowerAbove = builder.slowerAbove;
     this.noise = builder.noise;
     this.random = new Random(seed);
-    this.controller = new ConnectionController(null, connections, 0);
+    this.controller =
+        new ConnectionController(null, connections, ConnectionController.FIRST_CONNECTIONS, 0);
   }
 
   /** Lets time pass. */
