@@ -355,7 +355,7 @@ def rows(scene: Scene, http: str, tls: str, shaped: str) -> Iterator[Row]:
     digest = openssl_digest(gib)
     yield Row("http-verified", warm(plain, gib), peer(gib, aria2(plain), digest), 0.40)
     sync = ["sync", gib]
-    yield Row("http-forced", warm(plain, gib), peer(gib, aria2(plain), sync, digest), 0.40)
+    yield Row("http-forced", warm(plain, gib), peer(gib, aria2(plain), sync, digest), None)
     yield Row("http-aria2", warm(plain, gib), peer(gib, aria2(plain)), 0.60, cpu_target=0.90)
     yield Row("http-curl", warm(plain, gib), peer(gib, ["curl", "-sO", plain]), 0.85)
     yield from fresh_rows(scene, "http-fresh", plain, gib, 0.60)
@@ -399,7 +399,7 @@ def rows(scene: Scene, http: str, tls: str, shaped: str) -> Iterator[Row]:
 def fresh_rows(scene: Scene, name: str, url: str, file: str, target: float) -> Iterator[Row]:
     """A process for one file: as typed, and as the shim starts one, at first and later on."""
     archive = scene.class_archive()
-    *by_the_shim, _ = archive.command()
+    by_the_shim = [java_executable(), *JVM_FLAGS, "-jar", str(JAR)]
 
     def peer() -> Run:
         return scene.command([*ARIA2, url], openssl_digest(file), names=[file])
@@ -432,7 +432,8 @@ def start_rows(scene: Scene) -> Iterator[Row]:
             archive.make()
         return scene.start(archive.command())
 
-    plain, by_the_shim = [java_executable(), "-jar", str(JAR), "serve"], archive.command()
+    plain = [java_executable(), "-jar", str(JAR), "serve"]
+    by_the_shim = [java_executable(), *JVM_FLAGS, "-jar", str(JAR), "serve"]
     yield Row("start-plain", lambda: scene.start(plain), peer, 1.3)
     yield Row("start", lambda: scene.start(by_the_shim), peer, 1.3)
     yield Row("start-archive", archived, peer, 1.0)
