@@ -310,6 +310,7 @@ public final class Transfer {
     if (trusted.isEmpty() || identified || !job.remote().rangesProven()) {
       return trusted;
     }
+    job.dropOpening(); // its place at the site is wanted for this request
     CoveredRange first = trusted.get(0);
     ByteRange block =
         new ByteRange(Math.max(first.first(), first.end() - CHECKED_BYTES), first.end() - 1);
