@@ -113,7 +113,7 @@ class MakingTest(ShimTestCase):
 
     def test_the_end_of_comfyui_does_not_wait_for_it(self) -> None:
         started = self.folder / "started"
-        archive = self.archive(f"open({str(started)!r}, 'w').close()\ntime.sleep(600)")
+        archive = self.archive(f"open({str(started)!r}, 'w').close()\nthreading.Event().wait()")
         making = InThread(archive.make)
         deadline = time.monotonic() + WAIT_SECONDS
         while not started.exists() and time.monotonic() < deadline:

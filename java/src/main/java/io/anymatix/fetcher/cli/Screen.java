@@ -126,7 +126,8 @@ final class Screen implements AutoCloseable {
     }
     Path descriptor = Path.of("/proc/self/fd", stream == SystemOutput.SysErr ? "2" : "1");
     try {
-      return Files.readSymbolicLink(descriptor).startsWith("/dev");
+      Path target = Files.readSymbolicLink(descriptor);
+      return target.startsWith("/dev") && !target.endsWith("null");
     } catch (IOException | UnsupportedOperationException e) {
       return System.getenv("TERM") != null; // No Linux.
     }

@@ -4,6 +4,8 @@ import java.time.Duration;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 
 /**
  * One request's wish to end early, handed to everything that works for it.
@@ -88,6 +90,23 @@ public final class Cancellation {
       }
     }
     throwIfCancelled();
+  }
+
+  /**
+   * Waits until an event has come, or completes it with a {@link CancelledException}.
+   *
+   * @throws CancelledException as soon as this is cancelled
+   */
+  public void await(CompletableFuture<Void> event) {
+    Registration registration =
+        onCancel(() -> event.completeExceptionally(new CancelledException()));
+    try {
+      event.join();
+    } catch (CompletionException e) {
+      throw new CancelledException();
+    } finally {
+      registration.close();
+    }
   }
 
   /** Ends a registration. */

@@ -371,14 +371,9 @@ public final class Batch {
       return;
     }
     files.add(jobs);
-    var registration =
-        cancellation.onCancel(() -> allEnded.completeExceptionally(new CancelledException()));
     try {
-      allEnded.join();
-    } catch (CompletionException e) {
-      throw new CancelledException();
+      cancellation.await(allEnded);
     } finally {
-      registration.close();
       files.close();
     }
   }

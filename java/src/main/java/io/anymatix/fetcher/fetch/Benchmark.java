@@ -218,7 +218,7 @@ final class Benchmark {
     return RetryPolicy.run(
         () -> own.resolve(Sources.Wish.of(url, url, null), cancellation),
         cancellation,
-        (reason, until) -> {});
+        RetryPolicy.WaitListener.NOBODY);
   }
 
   private BenchmarkResult.Run measure(String url, Plan plan, double seconds, Download download) {

@@ -28,8 +28,6 @@ import org.slf4j.LoggerFactory;
 final class Links {
   private static final Logger log = LoggerFactory.getLogger(Links.class);
 
-  private static final RetryPolicy.WaitListener NOBODY = (reason, until) -> {};
-
   private final Sources sources;
   private final ConnectionBudget connections;
   private final Link own;
@@ -150,7 +148,7 @@ final class Links {
   }
 
   private RemoteFile resolve(Link link, Cancellation cancellation) {
-    return ask(link, Opening.ofFirstByte(), cancellation, NOBODY);
+    return ask(link, Opening.ofFirstByte(), cancellation, RetryPolicy.WaitListener.NOBODY);
   }
 
   /** Takes a connection like any other request, so that it is told who has them all. */

@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Opening implements AutoCloseable {
   private final ByteRange asked;
-  private RetryPolicy.WaitListener listener = (reason, until) -> {};
+  private RetryPolicy.WaitListener listener = RetryPolicy.WaitListener.NOBODY;
   private @Nullable Answer answer;
   private volatile @Nullable Answer kept;
   private long endBytes;

@@ -129,7 +129,7 @@ public final class RemoteReader implements AutoCloseable {
    * @throws io.anymatix.fetcher.failure.CancelledException at the cancellation, at once
    */
   public Answer open(RemoteRequest request, Cancellation cancellation) {
-    return open(request, cancellation, (reason, until) -> {});
+    return open(request, cancellation, RetryPolicy.WaitListener.NOBODY);
   }
 
   private Answer open(

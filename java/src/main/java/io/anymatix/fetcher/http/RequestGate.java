@@ -7,7 +7,6 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
@@ -64,7 +63,7 @@ public final class RequestGate {
     }
     if (!turn.isDone()) {
       listener.waiting(site.reasonToWait(), null);
-      await(turn, cancellation);
+      cancellation.await(turn);
       listener.waiting(null, null);
     }
     AtomicBoolean over = new AtomicBoolean();
@@ -73,18 +72,6 @@ public final class RequestGate {
         leave(site);
       }
     };
-  }
-
-  private static void await(CompletableFuture<Void> turn, Cancellation cancellation) {
-    Cancellation.Registration registration =
-        cancellation.onCancel(() -> turn.completeExceptionally(new CancelledException()));
-    try {
-      turn.join();
-    } catch (CompletionException e) {
-      throw new CancelledException();
-    } finally {
-      registration.close();
-    }
   }
 
   private synchronized void leave(Site site) {

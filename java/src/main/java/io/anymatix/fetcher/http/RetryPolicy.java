@@ -46,6 +46,9 @@ public final class RetryPolicy {
   /** Hears that a request waits; may be called from any thread and must not block. */
   @FunctionalInterface
   public interface WaitListener {
+    /** Where nobody is told. */
+    WaitListener NOBODY = (reason, until) -> {};
+
     /** Says why, and until when; null once the wait is over. */
     void waiting(@Nullable String reason, @Nullable Instant until);
   }
