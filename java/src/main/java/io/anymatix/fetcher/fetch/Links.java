@@ -10,7 +10,6 @@ import io.anymatix.fetcher.http.Opening;
 import io.anymatix.fetcher.http.RetryPolicy;
 import io.anymatix.fetcher.source.Sources;
 import io.anymatix.fetcher.transfer.ConnectionBudget;
-import io.anymatix.fetcher.transfer.TlsWarmUp;
 import io.anymatix.fetcher.transfer.Transfer;
 import io.anymatix.fetcher.transfer.Transfer.Access;
 import java.util.ArrayList;
@@ -154,9 +153,6 @@ final class Links {
   /** Takes a connection like any other request, so that it is told who has them all. */
   private RemoteFile ask(
       Link link, Opening opening, Cancellation cancellation, RetryPolicy.WaitListener listener) {
-    if (!link.wish().url().startsWith("http:")) {
-      TlsWarmUp.begin();
-    }
     try (ConnectionBudget.Share visit = connections.join(sources.siteOf(link.wish()), listener)) {
       return visit.withOnly(
           visit.site(),

@@ -316,7 +316,7 @@ public final class RemoteReader implements AutoCloseable {
   /** The answer to an offer of HTTP/1.1 alone by a server that speaks HTTP/2 alone (RFC 7301). */
   private static boolean refusesHttp1(FetchException failure) {
     return failure.getCause() instanceof SSLException refusal
-        && String.valueOf(refusal.getMessage()).contains("no_application_protocol");
+        && TlsLibrary.isNoApplicationProtocol(refusal);
   }
 
   private static Answer exchange(

@@ -151,7 +151,7 @@ final class StatusKinds {
               FailureKind.NETWORK, (atProxy ? peer : "The host " + peer) + " could not be found.");
     } else if (isTls(error)) {
       failure =
-          isPlainText(error)
+          TlsLibrary.isPlainText(error)
               ? FetchException.because(
                       FailureKind.TLS, peer + " does not speak TLS on port " + url.port() + ".")
                   .hint("Check the port of the link; https belongs to another one.")
@@ -193,12 +193,6 @@ final class StatusKinds {
     return String.valueOf(error.getMessage()).contains(host);
   }
 
-  private static boolean isPlainText(Throwable error) {
-    return String.valueOf(error.getMessage())
-        .toLowerCase(Locale.ROOT)
-        .contains("unrecognized ssl message");
-  }
-
   private static boolean isTls(Throwable error) {
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
       if (cause instanceof EOFException) {
@@ -225,7 +219,8 @@ final class StatusKinds {
       root = root.getCause();
     }
     String message = root.getMessage();
-    return Redactor.text(message == null ? root.getClass().getSimpleName() : message.strip())
-        .replaceAll("\\.$", "");
+    String told =
+        message == null ? root.getClass().getSimpleName() : TlsLibrary.reason(message.strip());
+    return Redactor.text(told).replaceAll("\\.$", "");
   }
 }

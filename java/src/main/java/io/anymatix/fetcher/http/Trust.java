@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
@@ -66,19 +67,21 @@ final class Trust {
 
   private final List<Path> ownersCertificates;
   private final List<Path> systemBundles;
+  private final Supplier<TlsLibrary> library;
   private @Nullable DefaultClientTlsStrategy strategy;
 
   /**
    * @param ownersCertificates PEM files and folders of such files
    */
   Trust(List<Path> ownersCertificates) {
-    this(ownersCertificates, SYSTEM_BUNDLES);
+    this(ownersCertificates, SYSTEM_BUNDLES, TlsLibrary::best);
   }
 
-  /** With other places for the system's bundle. */
-  Trust(List<Path> ownersCertificates, List<Path> systemBundles) {
+  /** With other places for the system's bundle; the library is asked for with the first TLS. */
+  Trust(List<Path> ownersCertificates, List<Path> systemBundles, Supplier<TlsLibrary> library) {
     this.ownersCertificates = ownersCertificates;
     this.systemBundles = systemBundles;
+    this.library = library;
   }
 
   /**
@@ -89,7 +92,7 @@ final class Trust {
   synchronized DefaultClientTlsStrategy strategy() {
     if (strategy == null) {
       try {
-        SSLContext context = SSLContext.getInstance("TLS");
+        SSLContext context = library.get().newContext();
         X509ExtendedTrustManager owners = owners();
         Authorities authorities =
             new Authorities(
@@ -281,22 +284,25 @@ final class Trust {
     @Override
     public void checkServerTrusted(X509Certificate[] chain, String authType, SSLEngine engine)
         throws CertificateException {
+      String type = TlsLibrary.javaAuthType(authType);
       String host = engine.getHandshakeSession().getPeerHost();
-      check(host, chain, authorities -> authorities.checkServerTrusted(chain, authType, engine));
+      check(host, chain, authorities -> authorities.checkServerTrusted(chain, type, engine));
     }
 
     @Override
     public void checkServerTrusted(X509Certificate[] chain, String authType, Socket socket)
         throws CertificateException {
+      String type = TlsLibrary.javaAuthType(authType);
       String host =
           socket instanceof SSLSocket tls ? tls.getHandshakeSession().getPeerHost() : null;
-      check(host, chain, authorities -> authorities.checkServerTrusted(chain, authType, socket));
+      check(host, chain, authorities -> authorities.checkServerTrusted(chain, type, socket));
     }
 
     @Override
     public void checkServerTrusted(X509Certificate[] chain, String authType)
         throws CertificateException {
-      check(null, chain, authorities -> authorities.checkServerTrusted(chain, authType));
+      String type = TlsLibrary.javaAuthType(authType);
+      check(null, chain, authorities -> authorities.checkServerTrusted(chain, type));
     }
 
     private void check(@Nullable String host, X509Certificate[] chain, Check check)

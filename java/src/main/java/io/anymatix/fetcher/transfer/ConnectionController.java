@@ -1,10 +1,11 @@
 package io.anymatix.fetcher.transfer;
 
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
  * How many connections pay for one file: begins with few, and adds some while each new one still
- * raises the total rate by a good part of its share.
+ * raises the total rate by a good part of its share and the processors have time for more.
  *
  * <p>One trial at a time: the total rate is measured over a window, the number of connections
  * changed, and the rate measured again. If more do not pay, fewer are tried, which are kept if they
@@ -14,10 +15,14 @@ import org.jspecify.annotations.Nullable;
  */
 final class ConnectionController {
   /** What a file begins with on a host that nothing is known of. */
-  static final int FIRST_CONNECTIONS = 8;
+  static final int FIRST_CONNECTIONS = 4;
 
-  /** The same while the code that does it is still being compiled: more would be in its way. */
-  static final int COLD_CONNECTIONS = 4;
+  /**
+   * A process that keeps this part of the processors busy is not held up by the network; more
+   * connections would only cost more. It is that of a young process above all, whose code is still
+   * being compiled.
+   */
+  private static final double BUSY = 0.4;
 
   /** An added connection has to bring this part of what the others bring each. */
   private static final double WORTHWHILE_SHARE = 0.4;
@@ -41,6 +46,7 @@ final class ConnectionController {
   private static final long REFUSAL_NANOS = 60_000_000_000L;
 
   private final Connections connections;
+  private final LongSupplier processorNanos;
   private int wanted;
 
   /** What the wanted number is compared with; zero if nothing was measured yet. */
@@ -55,8 +61,12 @@ final class ConnectionController {
   private long windowStartNanos;
 
   private long windowStartBytes;
+  private long windowStartProcessorNanos;
   private long windowNanos;
   private long latencyNanos;
+
+  /** Whether the processors were, in the last window. */
+  private boolean isBusy;
 
   private long nextTrialNanos;
   private long pauseNanos = FIRST_PAUSE_NANOS;
@@ -70,16 +80,22 @@ final class ConnectionController {
    *
    * @param found what an earlier file found out about the same host; null if there was none
    * @param connections how many there may be
-   * @param first how many to begin with on a host that nothing is known of
+   * @param processorNanos time that each processor has worked for this process, on the average
    */
-  ConnectionController(@Nullable Finding found, Connections connections, int first, long nowNanos) {
+  ConnectionController(
+      @Nullable Finding found,
+      Connections connections,
+      LongSupplier processorNanos,
+      long nowNanos) {
     this.connections = connections;
+    this.processorNanos = processorNanos;
     this.cap = connections.most();
     this.changedNanos = nowNanos;
+    this.nextTrialNanos = nowNanos;
     if (connections.areFixed()) {
       this.wanted = cap;
     } else if (found == null) {
-      this.wanted = Math.min(first, cap);
+      this.wanted = Math.min(FIRST_CONNECTIONS, cap);
     } else {
       this.refused = found.refused;
       this.cap = found.refused ? Math.min(cap, found.cap) : cap;
@@ -145,6 +161,7 @@ final class ConnectionController {
       if (nowNanos - changedNanos >= SHORTEST_SETTLING_NANOS + this.latencyNanos) {
         windowStartNanos = nowNanos;
         windowStartBytes = receivedBytes;
+        windowStartProcessorNanos = processorNanos.getAsLong();
         windowNanos = SHORTEST_WINDOW_NANOS + this.latencyNanos;
       }
       return;
@@ -155,8 +172,11 @@ final class ConnectionController {
       return;
     }
     double rate = (receivedBytes - windowStartBytes) * 1e9 / nanos;
+    long usedNanos = processorNanos.getAsLong();
+    isBusy = usedNanos - windowStartProcessorNanos >= BUSY * nanos;
     windowStartNanos = nowNanos;
     windowStartBytes = receivedBytes;
+    windowStartProcessorNanos = usedNanos;
     judge(rate, nowNanos);
   }
 
@@ -188,7 +208,11 @@ final class ConnectionController {
     }
   }
 
+  /** Unless the processors are busy: then the next window is looked at for it. */
   private void tryMore(long nowNanos) {
+    if (isBusy) {
+      return;
+    }
     int more = Math.min(cap, 2 * wanted);
     if (more > wanted) {
       change(more, nowNanos);

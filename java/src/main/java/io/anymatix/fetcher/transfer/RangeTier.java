@@ -73,13 +73,15 @@ final class RangeTier {
     this.table = table;
     this.checkpoints = checkpoints;
     this.parallel = connections.most() > 1;
-    boolean isCold = parallel && TlsWarmUp.await();
     this.controller =
         new ConnectionController(
-            job.budget.found(),
-            connections,
-            isCold ? ConnectionController.COLD_CONNECTIONS : ConnectionController.FIRST_CONNECTIONS,
-            System.nanoTime());
+            job.budget.found(), connections, RangeTier::processorNanos, System.nanoTime());
+  }
+
+  /** As the system counts it, some milliseconds at a time; zero where it does not. */
+  private static long processorNanos() {
+    Duration used = ProcessHandle.current().info().totalCpuDuration().orElse(Duration.ZERO);
+    return used.toNanos() / Runtime.getRuntime().availableProcessors();
   }
 
   /** Connections that were at work at a time, at most. */

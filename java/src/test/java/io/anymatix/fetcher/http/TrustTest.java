@@ -115,7 +115,7 @@ class TrustTest {
     Files.copy(CERTIFICATES.caFile(), folder.resolve("5ad8a5d6.0"));
     Files.writeString(folder.resolve("README"), "not a certificate");
     Files.createDirectory(folder.resolve("sub"));
-    assertTrusted(new Trust(List.of(folder), List.of()));
+    assertTrusted(List.of(folder), List.of());
   }
 
   @Test
@@ -128,17 +128,19 @@ class TrustTest {
             + "\n# Another one\n"
             + Files.readString(CERTIFICATES.caFile()));
     Path owners = TestCertificates.selfSigned("unused.example.org").caFile();
-    Trust trust = new Trust(List.of(owners), List.of(folder.resolve("missing.pem"), bundle));
-    assertTrusted(trust);
-    Trust without = new Trust(List.of(owners), List.of(folder.resolve("missing.pem")));
-    assertThrows(SSLException.class, () -> connect(without));
+    assertTrusted(List.of(owners), List.of(folder.resolve("missing.pem"), bundle));
+    for (TlsLibrary library : TlsLibrary.values()) {
+      Trust without =
+          new Trust(List.of(owners), List.of(folder.resolve("missing.pem")), () -> library);
+      assertThrows(SSLException.class, () -> connect(without));
+    }
   }
 
   @Test
   void aSystemsBundleThatCannotBeReadIsPassedOver() throws IOException {
     Path broken = folder.resolve("broken.pem");
     Files.writeString(broken, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    assertTrusted(new Trust(List.of(), List.of(broken, CERTIFICATES.caFile())));
+    assertTrusted(List.of(), List.of(broken, CERTIFICATES.caFile()));
   }
 
   @Test
@@ -150,8 +152,11 @@ class TrustTest {
         String.valueOf(failure.getMessage()).contains(file.toString()), failure.getMessage());
   }
 
-  private static void assertTrusted(Trust trust) throws IOException {
-    connect(trust);
+  /** By whatever speaks TLS. */
+  private static void assertTrusted(List<Path> owners, List<Path> bundles) throws IOException {
+    for (TlsLibrary library : TlsLibrary.values()) {
+      connect(new Trust(owners, bundles, () -> library));
+    }
   }
 
   private static void connect(Trust trust) throws IOException {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.anymatix.fetcher.transfer.ConnectionController.Finding;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 
 /** How many connections the controller finds to pay, on simulated links. */
@@ -78,10 +79,7 @@ class ConnectionControllerTest {
 
     ConnectionController controller =
         new ConnectionController(
-            new Finding(16, false, 0, 0),
-            Connections.upTo(16, 32),
-            ConnectionController.FIRST_CONNECTIONS,
-            0);
+            new Finding(16, false, 0, 0), Connections.upTo(16, 32), () -> 0, 0);
     controller.refused(15, 0);
     long received = 0;
     for (long second = 1; second < 3600; second++) {
@@ -108,10 +106,26 @@ class ConnectionControllerTest {
   }
 
   @Test
+  void aProcessWhoseProcessorsAreBusyOpensNoMoreUntilTheyAreNot() {
+    AtomicLong processorNanos = new AtomicLong();
+    ConnectionController controller =
+        new ConnectionController(null, Connections.upTo(16, 32), processorNanos::get, 0);
+    long received = 0;
+    for (long step = 1; step < 200; step++) {
+      boolean isBusy = step < 100;
+      processorNanos.addAndGet(isBusy ? 7_000_000 : 2_000_000);
+      received += 200_000L * controller.wanted();
+      controller.sample(step * 10_000_000, received, controller.wanted(), 0);
+      int most = isBusy ? ConnectionController.FIRST_CONNECTIONS : 32;
+      assertTrue(controller.wanted() <= most, controller.wanted() + " at step " + step);
+    }
+    assertEquals(32, controller.wanted());
+  }
+
+  @Test
   void aPauseIsNoReasonToChangeAnything() {
     ConnectionController controller =
-        new ConnectionController(
-            null, Connections.upTo(16, 32), ConnectionController.FIRST_CONNECTIONS, 0);
+        new ConnectionController(null, Connections.upTo(16, 32), () -> 0, 0);
     for (long step = 1; step < 1000; step++) {
       controller.sample(step * 10_000_000, 0, controller.wanted(), 0);
     }
@@ -122,8 +136,7 @@ class ConnectionControllerTest {
   @Test
   void aNumberThatTheCallerChoseIsKept() {
     ConnectionController controller =
-        new ConnectionController(
-            null, Connections.fixed(9), ConnectionController.FIRST_CONNECTIONS, 0);
+        new ConnectionController(null, Connections.fixed(9), () -> 0, 0);
     for (long step = 1; step < 1000; step++) {
       controller.sample(step * 10_000_000, 1_000_000 / step, 9, 0);
     }

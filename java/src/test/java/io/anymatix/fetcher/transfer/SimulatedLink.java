@@ -98,8 +98,7 @@ final class SimulatedLink {
     this.slowerAbove = builder.slowerAbove;
     this.noise = builder.noise;
     this.random = new Random(seed);
-    this.controller =
-        new ConnectionController(null, connections, ConnectionController.FIRST_CONNECTIONS, 0);
+    this.controller = new ConnectionController(null, connections, () -> 0, 0);
   }
 
   /** Lets time pass. */
