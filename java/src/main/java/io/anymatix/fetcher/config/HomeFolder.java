@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.Locale;
@@ -85,11 +86,16 @@ public record HomeFolder(Path path) {
     make();
     Path file = path.resolve(name);
     try {
-      Files.createFile(file, privately(PRIVATE_FILE));
-    } catch (FileAlreadyExistsException e) {
-      if (isPosix()) {
-        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(PRIVATE_FILE));
+      if (!Files.exists(file)) {
+        Files.createFile(file, privately(PRIVATE_FILE));
+        return file;
       }
+    } catch (FileAlreadyExistsException e) {
+      // Another process was faster.
+    }
+    Set<PosixFilePermission> ours = PosixFilePermissions.fromString(PRIVATE_FILE);
+    if (isPosix() && !Files.getPosixFilePermissions(file).equals(ours)) {
+      Files.setPosixFilePermissions(file, ours);
     }
     return file;
   }

@@ -45,10 +45,10 @@ public final class Batch {
   public static final int MOST_FILES = 10_000;
 
   /** Files at a time that servers are asked about before the first byte is stored. */
-  private static final int PROBES_AT_A_TIME = 16;
+  private static final int PROBES_AT_A_TIME = 32;
 
   /** Files at a time of which each takes one short request at most, if the caller states none. */
-  private static final int LIGHT_FILES_AT_A_TIME = 16;
+  private static final int LIGHT_FILES_AT_A_TIME = 32;
 
   /** What a small file may take to come with the answer that describes it. */
   private static final Duration SMALL_FILE_PATIENCE = Duration.ofSeconds(1);
@@ -332,7 +332,7 @@ public final class Batch {
       for (int i = 0; i < items.size(); i++) {
         if (endings[i] == null && items.get(i).optional() == optional) {
           try {
-            reserved[i] = fetcher.reserve(items.get(i).request(), outlooks[i]);
+            reserved[i] = fetcher.reserve(outlooks[i]);
           } catch (FetchException e) {
             if (!optional) {
               throw e;

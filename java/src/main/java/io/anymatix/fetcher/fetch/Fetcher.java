@@ -215,9 +215,9 @@ public final class Fetcher implements AutoCloseable {
 
   /** The same for a file of which {@link #outlook} has told, so that its source is not asked. */
   FetchResult fetchInLine(FetchRequest request, Outlook outlook, Download download) {
-    return outlook.found() == null
+    return outlook.order() == null
         ? fetch(request, download, true)
-        : fetchFile(order(request, false).with(outlook.found()), download, true);
+        : fetchFile(outlook.order(), download, true);
   }
 
   /** An id that no other download has, in this process or another. */
@@ -400,12 +400,16 @@ public final class Fetcher implements AutoCloseable {
       return pack.get().files().stream()
           .allMatch(file -> isPresent(file, known) && pack.get().isNamed(file));
     }
-    Optional<Path> plainFile = virtualTypes.annotatorFile(request, known);
-    if (plainFile.isPresent()) {
-      return Files.isRegularFile(plainFile.get());
-    }
     ModelStore.Key key = ModelStore.Key.of(requireUrl(request.url()), request.auth());
-    ModelFolders.Place place = known.place(request.type(), request.dir());
+    Path plainFile = virtualTypes.annotatorFile(request, known).orElse(null);
+    return isPresent(key, place(request, known), plainFile);
+  }
+
+  private boolean isPresent(
+      ModelStore.Key key, ModelFolders.Place place, @Nullable Path plainFile) {
+    if (plainFile != null) {
+      return Files.isRegularFile(plainFile);
+    }
     return key.contentHash()
         .map(hash -> store.findByName(hash, place).isPresent())
         .orElseGet(() -> store.isPresent(key, place));
@@ -681,22 +685,21 @@ public final class Fetcher implements AutoCloseable {
    *
    * @param lengthBytes its length; null if nobody knows it
    * @param name what it will be called; null if it is on the disk, or nobody was asked
-   * @param found what the fetch needs not ask for again; null if nobody was asked
+   * @param order with what the fetch needs not ask for again; null if nobody was asked
    */
-  record Outlook(
-      @Nullable Long lengthBytes, @Nullable ModelFileName name, FileFetch.@Nullable Found found)
+  record Outlook(@Nullable Long lengthBytes, @Nullable ModelFileName name, @Nullable Order order)
       implements AutoCloseable {
     static final Outlook UNKNOWN = new Outlook(null, null, null);
 
     /** Whether the file itself came with the answer, and is held in memory until it is closed. */
     boolean holdsFile() {
-      return found != null && found.content() != null;
+      return order != null && order.holdsFile();
     }
 
     @Override
     public void close() {
-      if (found != null && found.content() != null) {
-        found.content().close();
+      if (order != null && order.found() != null && order.found().content() != null) {
+        order.found().content().close();
       }
     }
 
@@ -715,11 +718,10 @@ public final class Fetcher implements AutoCloseable {
    */
   Outlook outlook(FetchRequest request, Duration patience, Cancellation cancellation) {
     Order order = order(request, false);
-    ModelFolders known = folders;
     if (options.offline()
         || order.key().contentHash().isPresent()
-        || virtualTypes.pack(request, known).isPresent()
-        || isPresent(request, known)) {
+        || virtualTypes.pack(request, folders).isPresent()
+        || isPresent(order.key(), order.place(), order.plainFile())) {
       return Outlook.UNKNOWN;
     }
     Work work = new Work(true);
@@ -736,9 +738,8 @@ public final class Fetcher implements AutoCloseable {
           content = smallFiles.receive(opening, patience, budget, work.counters, work.cancellation);
         }
       }
-      long now = System.nanoTime();
-      return new Outlook(
-          remote.lengthBytes(), name, new FileFetch.Found(order.links(), remote, content, now));
+      FileFetch.Found found = new FileFetch.Found(remote, content, System.nanoTime());
+      return new Outlook(remote.lengthBytes(), name, order.with(found));
     } finally {
       registration.close();
     }
@@ -751,10 +752,10 @@ public final class Fetcher implements AutoCloseable {
    *     known to be needed
    * @throws FetchException {@code diskFull} with the numbers
    */
-  SpaceLedger.@Nullable Reservation reserve(FetchRequest request, Outlook outlook) {
-    return outlook.lengthBytes() == null || outlook.name() == null
+  SpaceLedger.@Nullable Reservation reserve(Outlook outlook) {
+    return outlook.lengthBytes() == null || outlook.name() == null || outlook.order() == null
         ? null
-        : store.reserve(outlook.name(), order(request, false).place(), outlook.lengthBytes());
+        : store.reserve(outlook.name(), outlook.order().place(), outlook.lengthBytes());
   }
 
   /**
@@ -797,6 +798,7 @@ public final class Fetcher implements AutoCloseable {
   /** Leaves to the collector what only the next download would need; to be called when idle. */
   public void dropBuffers() {
     BufferPool.drop();
+    smallFiles.dropSpare();
   }
 
   /** Downloads that run. */

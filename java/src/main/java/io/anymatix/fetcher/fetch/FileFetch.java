@@ -102,8 +102,13 @@ final class FileFetch {
       boolean replacesName,
       @Nullable Path plainFile,
       @Nullable Found found) {
+    /** Whether the file is in memory already. */
+    boolean holdsFile() {
+      return found != null && found.content() != null;
+    }
+
     /** The same, with what was found out of it before. */
-    Order with(@Nullable Found earlier) {
+    Order with(Found earlier) {
       return new Order(
           request,
           key,
@@ -111,7 +116,7 @@ final class FileFetch {
           elsewhere,
           wanted,
           plainName,
-          earlier == null ? links : earlier.links(),
+          links,
           replacesName,
           plainFile,
           earlier);
@@ -121,10 +126,9 @@ final class FileFetch {
   /**
    * What was found out of a file before it is fetched, so that its source is not asked twice.
    *
-   * @param links those that were resolved
    * @param content the file itself, if it came with the answer; whoever looked ahead closes it
    */
-  record Found(Links links, RemoteFile remote, @Nullable SmallFile content, long atNanos) {
+  record Found(RemoteFile remote, @Nullable SmallFile content, long atNanos) {
     boolean isRecent() {
       return System.nanoTime() - atNanos < LONGEST_FORESIGHT.toNanos();
     }

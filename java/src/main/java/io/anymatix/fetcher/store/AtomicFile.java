@@ -47,20 +47,28 @@ final class AtomicFile {
     // Never a name that ends in .json: another program's scan must not take it for a sidecar file.
     Path temporary =
         target.resolveSibling(target.getFileName() + "." + Long.toString(randomId(), 36) + ".tmp");
+    boolean isMoved = false;
     try {
       try (FileChannel channel =
           FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-        ByteBuffer bytes = StandardCharsets.UTF_8.encode(text);
-        while (bytes.hasRemaining()) {
-          channel.write(bytes);
-        }
+        write(channel, text);
         if (forced != Forced.NOTHING) {
           channel.force(true);
         }
       }
       publish(temporary, target, forced == Forced.CONTENT_AND_NAME);
+      isMoved = true;
     } finally {
-      Files.deleteIfExists(temporary);
+      if (!isMoved) {
+        Files.deleteIfExists(temporary);
+      }
+    }
+  }
+
+  /** Writes {@code text} as UTF-8 at the channel's position. */
+  static void write(FileChannel channel, String text) throws IOException {
+    for (ByteBuffer bytes = StandardCharsets.UTF_8.encode(text); bytes.hasRemaining(); ) {
+      channel.write(bytes);
     }
   }
 

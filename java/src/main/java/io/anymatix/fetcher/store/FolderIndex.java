@@ -48,6 +48,11 @@ final class FolderIndex {
     return folders.computeIfAbsent(folder, Folder::new).completionNotes();
   }
 
+  /** The parts of a folder, as of the same time. */
+  List<Path> parts(Path folder) {
+    return folders.computeIfAbsent(folder, Folder::new).parts();
+  }
+
   /** By what a change of a file shows. */
   private record Stamp(FileTime modified, long lengthBytes) {
     static @Nullable Stamp of(Path file) {
@@ -70,6 +75,7 @@ final class FolderIndex {
     private final Map<Path, @Nullable Stamp> withoutUrl = new HashMap<>();
 
     private List<Path> completionNotes = List.of();
+    private List<Path> parts = List.of();
 
     /** The folder's own time at the last listing; null if it may have changed since. */
     private @Nullable FileTime listed;
@@ -85,6 +91,10 @@ final class FolderIndex {
 
     synchronized List<Path> completionNotes() {
       return completionNotes;
+    }
+
+    synchronized List<Path> parts() {
+      return parts;
     }
 
     private void refresh() {
@@ -104,6 +114,7 @@ final class FolderIndex {
 
     private void list() {
       List<Path> notes = new ArrayList<>();
+      List<Path> begun = new ArrayList<>();
       Set<Path> gone = new HashSet<>(urlOf.keySet());
       Set<Path> unread = new HashSet<>();
       try (DirectoryStream<Path> entries = Files.newDirectoryStream(path)) {
@@ -113,6 +124,8 @@ final class FolderIndex {
             unread.add(entry);
           } else if (name.endsWith(ModelStore.COMPLETION_SUFFIX)) {
             notes.add(entry);
+          } else if (name.endsWith(PartFile.SUFFIX)) {
+            begun.add(entry);
           }
         }
       } catch (IOException | DirectoryIteratorException e) {
@@ -123,6 +136,7 @@ final class FolderIndex {
       unread.forEach(file -> withoutUrl.putIfAbsent(file, null));
       notes.sort(null);
       completionNotes = List.copyOf(notes);
+      parts = List.copyOf(begun);
     }
 
     private void read(Path file, @Nullable Stamp stamp) {

@@ -5,7 +5,6 @@ import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
-import io.anymatix.fetcher.store.AtomicFile.Forced;
 import java.io.IOException;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
@@ -158,12 +157,14 @@ public final class ModelStore {
         .map(ModelStore::used);
   }
 
-  /** Whether an earlier attempt has left a part of a url's file, as far as a name tells. */
+  /**
+   * Whether an earlier attempt has left a part of a url's file, as far as a name tells, and as of
+   * the last look for the file.
+   */
   public boolean isBegun(Key key, ModelFolders.Place place) {
     String hash = key.urlHash().hex();
-    return Sidecar.list(place.target()).stream()
-        .map(file -> file.getFileName().toString())
-        .anyMatch(name -> name.endsWith(".part") && name.contains(hash));
+    return index.parts(place.target()).stream()
+        .anyMatch(part -> part.getFileName().toString().contains(hash));
   }
 
   /**
@@ -291,7 +292,9 @@ public final class ModelStore {
       PartFile.HeldListener listener) {
     Path folder = folderOf(finalPath);
     try {
-      Files.createDirectories(folder);
+      if (!Files.isDirectory(folder)) {
+        Files.createDirectories(folder);
+      }
     } catch (IOException e) {
       throw StorageFailures.of(e, folder);
     }
@@ -303,18 +306,21 @@ public final class ModelStore {
    *
    * @param identity equal for two folders of one volume
    * @param folder the nearest folder that is there
-   * @param freeBytes what it can still take; null if it does not say
    */
-  public record Volume(Object identity, Path folder, @Nullable Long freeBytes) {
+  public record Volume(Object identity, Path folder) {
     /** Looks it up; what cannot be asked is taken for a volume of its own. */
     public static Volume of(Path folder) {
       Path existing = StorageFailures.existingFolder(folder);
       try {
-        FileStore store = Files.getFileStore(existing);
-        return new Volume(store, existing, StorageFailures.freeBytes(store));
+        return new Volume(Files.getFileStore(existing), existing);
       } catch (IOException e) {
-        return new Volume(existing, existing, null);
+        return new Volume(existing, existing);
       }
+    }
+
+    /** What it can still take at this moment, in bytes; null if it does not say. */
+    public @Nullable Long freeBytes() {
+      return identity instanceof FileStore store ? StorageFailures.freeBytes(store) : null;
     }
   }
 
@@ -400,7 +406,7 @@ public final class ModelStore {
     Sidecar sidecar = provenSidecar(origin, file, lengthBytes, sha256);
     Optional<Path> replaced = Sidecar.read(sidecar.path()).flatMap(Sidecar::file);
     part.publish(lengthBytes, sha256, sidecar);
-    commit(sidecar, file, PartFile.isCheap(lengthBytes) ? Forced.CONTENT : Forced.CONTENT_AND_NAME);
+    commit(sidecar, file, PartFile.isCheap(lengthBytes));
     replaced.filter(old -> !old.equals(file)).ifPresent(ModelStore::dropUnlessNamed);
     return new Stored(file, sidecar);
   }
@@ -442,9 +448,18 @@ public final class ModelStore {
     }
   }
 
-  private static void commit(Sidecar sidecar, Path file, Forced forced) {
+  /**
+   * Writes the sidecar file of a published file, and removes the notes beside it.
+   *
+   * @param isNoted whether the completion note is it
+   */
+  private static void commit(Sidecar sidecar, Path file, boolean isNoted) {
     try {
-      sidecar.write(forced);
+      if (isNoted) {
+        sidecar.publish(PartFile.completionNote(file));
+      } else {
+        sidecar.write();
+      }
     } catch (IOException e) {
       throw StorageFailures.of(e, sidecar.path());
     }
@@ -486,7 +501,7 @@ public final class ModelStore {
           noted.flatMap(
               json ->
                   Sidecar.ofNote(
-                      Sidecar.pathIn(place.target(), key.urlHash()), json.path("sidecar")));
+                      Sidecar.pathIn(place.target(), key.urlHash()), PartFile.sidecarIn(json)));
       Path part = PartFile.partOf(file);
       if (sidecar.isEmpty() || !sidecar.get().file().equals(Optional.of(file))) {
         return Optional.empty();
@@ -497,7 +512,7 @@ public final class ModelStore {
         AtomicFile.publish(part, file);
       }
       if (sidecar.get().isSatisfied()) {
-        commit(sidecar.get(), file, Forced.CONTENT_AND_NAME);
+        commit(sidecar.get(), file, false);
         return sidecar;
       }
     } catch (IOException e) {

@@ -7,7 +7,6 @@ import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.Cancellation;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
-import io.anymatix.fetcher.store.AtomicFile.Forced;
 import io.anymatix.fetcher.store.Journal.CoveredRange;
 import io.anymatix.fetcher.store.Journal.Identity;
 import java.io.IOException;
@@ -40,11 +39,16 @@ import org.jspecify.annotations.Nullable;
  * any thread; everything else is the one holder's.
  */
 public final class PartFile implements AutoCloseable {
+  static final String SUFFIX = ".part";
+
   /** See {@link #isCheap}. */
   private static final long SMALLEST_FORCED_BYTES = 5L << 20;
 
   /** A byte far behind any content: locks are mandatory on Windows and would block readers. */
   private static final long LOCK_POSITION = Long.MAX_VALUE - 1;
+
+  /** Compared at a time. */
+  private static final int COMPARED_BYTES = 16 * 1024;
 
   private static final Duration LOCK_POLL = Duration.ofMillis(250);
 
@@ -165,8 +169,12 @@ public final class PartFile implements AutoCloseable {
 
   /** Bytes that an earlier attempt left of a file, as far as a look without a lock can tell. */
   static long keptBytes(Path finalPath, long lengthBytes) {
+    Path part = partOf(finalPath);
     try {
-      long partBytes = Files.size(partOf(finalPath));
+      if (!Files.exists(part)) {
+        return 0;
+      }
+      long partBytes = Files.size(part);
       if (partBytes < lengthBytes) {
         return partBytes;
       }
@@ -245,7 +253,7 @@ public final class PartFile implements AutoCloseable {
   static Extent extentOf(Path finalPath, @Nullable Long statedBytes) {
     long present = lengthOf(partOf(finalPath));
     Optional<JsonNode> note = completionNoteOf(finalPath);
-    boolean holdsSidecar = note.filter(json -> json.path("sidecar").isObject()).isPresent();
+    boolean holdsSidecar = note.filter(json -> sidecarIn(json).has("file_name")).isPresent();
     Long completed = note.flatMap(PartFile::noted).orElse(null);
     if (completed != null && (completed == present || present < 0)) {
       return new Extent(completed, completed, holdsSidecar);
@@ -281,14 +289,24 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
+  /**
+   * The sidecar file that a completion note holds: that of a large file beside the keys that every
+   * version knows, that of a small one itself, so that no third file is made for it.
+   */
+  static JsonNode sidecarIn(JsonNode completionNote) {
+    JsonNode held = completionNote.path("sidecar");
+    return held.isMissingNode() ? completionNote : held;
+  }
+
   private static Optional<Long> noted(JsonNode completionNote) {
-    return Optional.of(completionNote.path("size"))
+    JsonNode size = completionNote.path("size");
+    return Optional.of(size.isMissingNode() ? completionNote.path("file_size") : size)
         .filter(JsonNode::isIntegralNumber)
         .map(JsonNode::asLong);
   }
 
   static Path partOf(Path finalPath) {
-    return note(finalPath, ".part");
+    return note(finalPath, SUFFIX);
   }
 
   static Path completionNote(Path finalPath) {
@@ -590,13 +608,17 @@ public final class PartFile implements AutoCloseable {
 
   /** Whether exactly these bytes are there at an offset. Any thread. */
   public boolean holds(ByteBuffer bytes, long offset) {
-    ByteBuffer there = ByteBuffer.allocate(bytes.remaining());
-    while (there.hasRemaining()) {
-      if (read(there, offset + there.position()) < 0) {
+    int length = bytes.remaining();
+    ByteBuffer there = ByteBuffer.allocate(Math.min(COMPARED_BYTES, length));
+    for (int at = 0; at < length; ) {
+      there.clear().limit(Math.min(COMPARED_BYTES, length - at));
+      int count = read(there, offset + at);
+      if (count < 0 || !there.flip().equals(bytes.slice(bytes.position() + at, count))) {
         return false;
       }
+      at += count;
     }
-    return there.flip().equals(bytes);
+    return true;
   }
 
   /**
@@ -641,8 +663,9 @@ public final class PartFile implements AutoCloseable {
 
   /**
    * Gives the complete part its final name: data forced, completion noted, renamed. The sidecar
-   * file that follows is the commit mark; until it is there the note says how to write it. The lock
-   * is kept until {@link #close}, so that whoever waits for it finds the sidecar file.
+   * file that follows is the commit mark; until it is there the note says how to write it, or, for
+   * a small file, is it already but for its name. The lock is kept until {@link #close}, so that
+   * whoever waits for it finds the sidecar file.
    */
   void publish(long lengthBytes, Sha256 sha256, Sidecar sidecar) {
     try {
@@ -684,15 +707,16 @@ public final class PartFile implements AutoCloseable {
 
   private void writeCompletionNote(long lengthBytes, Sha256 sha256, Sidecar sidecar)
       throws IOException {
+    if (isCheap(lengthBytes)) {
+      sidecar.writeAhead(completionNote(finalPath));
+      return;
+    }
     ObjectNode note = JsonNodeFactory.instance.objectNode();
     note.put("size", lengthBytes);
     note.put("completed_at", System.currentTimeMillis() / 1000.0);
     note.put("sha256", sha256.hex());
     note.set("sidecar", sidecar.toNote());
-    AtomicFile.replace(
-        completionNote(finalPath),
-        PythonJson.writeLine(note),
-        isCheap(lengthBytes) ? Forced.NOTHING : Forced.CONTENT_AND_NAME);
+    AtomicFile.replace(completionNote(finalPath), PythonJson.writeLine(note));
   }
 
   /** Removes the notes once the sidecar file is written. */

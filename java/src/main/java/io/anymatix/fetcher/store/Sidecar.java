@@ -8,10 +8,12 @@ import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.store.AtomicFile.Forced;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributeView;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
@@ -191,6 +193,28 @@ public final class Sidecar {
 
   ObjectNode toNote() {
     return json.deepCopy();
+  }
+
+  /** Writes its text to a file beside it, which {@link #publish} makes the sidecar file. */
+  void writeAhead(Path draft) throws IOException {
+    try (FileChannel channel =
+        FileChannel.open(
+            draft,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.TRUNCATE_EXISTING,
+            StandardOpenOption.WRITE)) {
+      AtomicFile.write(channel, PythonJson.write(json));
+      channel.force(true);
+    }
+  }
+
+  /** Makes a draft the sidecar file; also if another process has done so before. */
+  void publish(Path draft) throws IOException {
+    try {
+      AtomicFile.publish(draft, path, false);
+    } catch (NoSuchFileException e) {
+      write(Forced.CONTENT);
+    }
   }
 
   Path path() {

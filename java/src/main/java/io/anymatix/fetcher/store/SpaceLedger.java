@@ -21,6 +21,9 @@ public final class SpaceLedger {
   /** One object for each volume: to compare what the system calls a volume takes long. */
   private final Map<Object, Object> volumes = new ConcurrentHashMap<>();
 
+  /** What each folder lies on: the system reads the list of all its volumes to tell. */
+  private final Map<Path, ModelStore.Volume> volumeOf = new ConcurrentHashMap<>();
+
   /**
    * Reserves room for a file, or, with zero bytes, takes note of one whose length is not known yet.
    *
@@ -56,7 +59,8 @@ public final class SpaceLedger {
      *     reserved; the reservation is then as before
      */
     public void require(long bytes) {
-      ModelStore.Volume where = ModelStore.Volume.of(file);
+      ModelStore.Volume where =
+          volumeOf.computeIfAbsent(StorageFailures.existingFolder(file), ModelStore.Volume::of);
       Object identity = volumes.computeIfAbsent(where.identity(), itself -> itself);
       Long freeBytes = where.freeBytes();
       long reservedBytes;

@@ -11,7 +11,11 @@ import io.anymatix.fetcher.store.PartFile;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
+import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -31,8 +35,12 @@ public final class SmallFiles {
   /** A longer file is worth a request of its own: beside its bytes a round trip is nothing. */
   public static final int LONGEST_BYTES = 1 << 20;
 
-  /** Files held at the same time, in bytes: a small part of the smallest heap that serves. */
-  private static final int MOST_HELD_BYTES = 16 << 20;
+  /** Files held at the same time, in bytes: a small part of any heap. */
+  private static final int MOST_HELD_BYTES =
+      (int) Math.min(32 << 20, Runtime.getRuntime().maxMemory() / 8);
+
+  /** Arrays have a multiple of this length, so that one fits files of about the same length. */
+  private static final int ARRAY_STEP_BYTES = 16 * 1024;
 
   /** Below this what is left of the memory is not worth asking for. */
   private static final int SHORTEST_PIECE_BYTES = 16 * 1024;
@@ -40,6 +48,11 @@ public final class SmallFiles {
   private final Throttle throttle;
   private final Executor executor;
   private final AtomicInteger heldBytes = new AtomicInteger();
+
+  /** Of files that were written; to collect them costs as much as to write them. By length. */
+  private final ConcurrentMap<Integer, Queue<byte[]>> spare = new ConcurrentHashMap<>();
+
+  private final AtomicInteger spareBytes = new AtomicInteger();
 
   /**
    * @param throttle limits the reading
@@ -129,17 +142,17 @@ public final class SmallFiles {
       return null;
     }
     int length = Math.toIntExact(opening.endBytes());
-    if (heldBytes.addAndGet(length) > MOST_HELD_BYTES) {
-      heldBytes.addAndGet(-length);
+    byte[] array = takeArray(length);
+    if (array == null) {
       opening.close();
       return null;
     }
     boolean taken = budget.tryTake(budget.site());
-    byte[] content = null;
+    boolean whole = false;
     try (Answer answer = opening.take()) {
-      content =
-          taken && answer != null ? read(answer, length, counters, cancellation, fragment) : null;
-      return content == null || answer == null ? null : new SmallFile(content, answer.isHttp2());
+      whole =
+          taken && answer != null && read(answer, array, length, counters, cancellation, fragment);
+      return whole && answer != null ? new SmallFile(array, length, answer.isHttp2()) : null;
     } catch (FetchException e) {
       cancellation.throwIfCancelled();
       log.debug("a small file did not come whole with the first answer: {}", e.getMessage());
@@ -149,16 +162,56 @@ public final class SmallFiles {
       if (taken) {
         budget.giveBack(budget.site());
       }
-      if (content == null) {
-        heldBytes.addAndGet(-length);
+      if (!whole) {
+        giveBackArray(array);
       }
     }
   }
 
-  private byte @Nullable [] read(
-      Answer answer, int length, Counters counters, Cancellation cancellation, Fragment fragment) {
+  /** An array of that length or somewhat more; null if what is held would be too much with it. */
+  private byte @Nullable [] takeArray(int length) {
+    int steps = Math.max(1, (length + ARRAY_STEP_BYTES - 1) / ARRAY_STEP_BYTES);
+    int arrayBytes = steps * ARRAY_STEP_BYTES;
+    if (heldBytes.addAndGet(arrayBytes) > MOST_HELD_BYTES) {
+      heldBytes.addAndGet(-arrayBytes);
+      return null;
+    }
+    Queue<byte[]> fitting = spare.get(arrayBytes);
+    byte[] array = fitting == null ? null : fitting.poll();
+    if (array == null) {
+      return new byte[arrayBytes];
+    }
+    spareBytes.addAndGet(-arrayBytes);
+    return array;
+  }
+
+  private void giveBackArray(byte[] array) {
+    if (spareBytes.addAndGet(array.length) <= MOST_HELD_BYTES) {
+      spare.computeIfAbsent(array.length, length -> new ConcurrentLinkedQueue<>()).add(array);
+    } else {
+      spareBytes.addAndGet(-array.length);
+    }
+    heldBytes.addAndGet(-array.length);
+  }
+
+  /** Leaves the memory of files that were written to the collector. */
+  public void dropSpare() {
+    for (Queue<byte[]> arrays : spare.values()) {
+      for (byte[] array = arrays.poll(); array != null; array = arrays.poll()) {
+        spareBytes.addAndGet(-array.length);
+      }
+    }
+  }
+
+  /** Whether all came. */
+  private boolean read(
+      Answer answer,
+      byte[] content,
+      int length,
+      Counters counters,
+      Cancellation cancellation,
+      Fragment fragment) {
     Throttle.Share bandwidth = throttle.share();
-    byte[] content = new byte[length];
     AtomicInteger received = new AtomicInteger();
     counters.begin(0, received::get);
     counters.connections.incrementAndGet();
@@ -168,14 +221,14 @@ public final class SmallFiles {
         int at = received.get();
         int n = bandwidth.read(length - at, cancellation, most -> answer.read(content, at, most));
         if (n < 0) {
-          return null;
+          return false;
         }
         counters.transferredBytes.add(n);
         received.addAndGet(n);
       }
       // The end is read, too: it proves the length, and leaves the connection for the next file.
       whole = answer.read(new byte[1], 0, 1) < 0;
-      return whole ? content : null;
+      return whole;
     } finally {
       counters.connections.decrementAndGet();
       if (!whole) {
@@ -184,15 +237,18 @@ public final class SmallFiles {
     }
   }
 
-  /** A whole file in memory; closing it gives the memory up. */
+  /**
+   * A whole file in memory; closing it gives the memory up, to another file, and so waits until it
+   * is written.
+   */
   public final class SmallFile implements AutoCloseable {
     private final int lengthBytes;
     private final boolean http2;
     private volatile byte @Nullable [] content;
 
-    private SmallFile(byte[] content, boolean http2) {
+    private SmallFile(byte[] content, int lengthBytes, boolean http2) {
       this.content = content;
-      this.lengthBytes = content.length;
+      this.lengthBytes = lengthBytes;
       this.http2 = http2;
     }
 
@@ -202,19 +258,21 @@ public final class SmallFiles {
      * @return null if the memory was given up
      * @throws FetchException {@code diskFull}, {@code storage}
      */
-    public Transfer.@Nullable Result writeTo(PartFile part, Counters counters) {
+    public synchronized Transfer.@Nullable Result writeTo(PartFile part, Counters counters) {
       byte[] bytes = content;
       if (bytes == null) {
         return null;
       }
-      part.discard();
+      if (part.lengthBytes() > 0) {
+        part.discard();
+      }
       part.requireSpace(lengthBytes);
       counters.begin(0, () -> lengthBytes);
       // It may have been received on behalf of this download before that began.
       counters.transferredBytes.add(lengthBytes - counters.transferredBytes());
-      part.write(ByteBuffer.wrap(bytes), 0);
+      part.write(ByteBuffer.wrap(bytes, 0, lengthBytes), 0);
       // No journal tells here whether another process has cut off what was written.
-      if (!part.holds(ByteBuffer.wrap(bytes), 0)) {
+      if (!part.holds(ByteBuffer.wrap(bytes, 0, lengthBytes), 0)) {
         throw part.takenOver();
       }
       ContentDigest digest = new ContentDigest(null);
@@ -227,9 +285,10 @@ public final class SmallFiles {
 
     @Override
     public synchronized void close() {
-      if (content != null) {
+      byte[] bytes = content;
+      if (bytes != null) {
         content = null;
-        heldBytes.addAndGet(-lengthBytes);
+        giveBackArray(bytes);
       }
     }
   }

@@ -230,12 +230,14 @@ class InventoryTest {
     assertTrue(Files.exists(part));
   }
 
-  @Test
-  void theNoteOfAFileThatWaitsForItsSidecarFileStays() throws Exception {
+  /** The note of a large file holds its sidecar file, that of a small one is it. */
+  @ParameterizedTest
+  @ValueSource(strings = {"{\"size\": 4096, \"sidecar\": %s}", "%s"})
+  void theNoteOfAFileThatWaitsForItsSidecarFileStays(String format) throws Exception {
     Path model = model("m_" + HASH + ".safetensors");
     Path sidecar = folder.resolve(HASH + ".json");
     Path note = PartFile.completionNote(model);
-    Files.writeString(note, "{\"size\": 4096, \"sidecar\": " + Files.readString(sidecar) + "}");
+    Files.writeString(note, format.formatted(Files.readString(sidecar)));
     Files.delete(sidecar);
     age(folder);
     assertEquals(List.of(), collect(inventory()).items());

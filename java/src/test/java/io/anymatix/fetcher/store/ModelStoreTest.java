@@ -23,6 +23,8 @@ import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the store does with files that are already there. */
 class ModelStoreTest {
@@ -128,19 +130,34 @@ class ModelStoreTest {
     }
   }
 
-  @Test
-  void aPublishThatWasInterruptedBeforeItsSidecarFileIsFinishedByTheNextLook() throws Exception {
+  /** The note of a large file holds its sidecar file, that of a small one is it. */
+  @ParameterizedTest
+  @ValueSource(strings = {"{\"size\": 4096, \"completed_at\": 1.5, \"sidecar\": %s}", "%s"})
+  void aPublishThatWasInterruptedBeforeItsSidecarFileIsFinishedByTheNextLook(String format)
+      throws Exception {
     ModelStore.Stored stored = adoptCopy();
     String text = Files.readString(stored.sidecarPath());
     Files.delete(stored.sidecarPath());
     Path note = PartFile.completionNote(stored.file());
-    Files.writeString(note, "{\"size\": 4096, \"completed_at\": 1.5, \"sidecar\": " + text + "}");
+    Files.writeString(note, format.formatted(text));
     Path part = PartFile.partOf(stored.file());
     Files.move(stored.file(), part);
     assertTrue(store.find(ModelStore.Key.of(URL, null), place).isPresent());
     assertEquals(text, Files.readString(stored.sidecarPath()));
     assertEquals(-1, MODEL.mismatch(stored.file()));
     assertTrue(Files.notExists(note) && Files.notExists(part));
+  }
+
+  @Test
+  void aNoteThatIsCutOffVouchesForNothing() throws Exception {
+    ModelStore.Stored stored = adoptCopy();
+    String text = Files.readString(stored.sidecarPath());
+    Files.delete(stored.sidecarPath());
+    Path note = PartFile.completionNote(stored.file());
+    for (int length = 0; length < text.length() - 1; length += 20) {
+      Files.writeString(note, text.substring(0, length));
+      assertTrue(store.find(ModelStore.Key.of(URL, null), place).isEmpty(), "of " + length);
+    }
   }
 
   @Test
