@@ -25,8 +25,10 @@ from typing import IO, cast
 from .java_runtime import JavaRuntime
 
 JVM_FLAGS = (
-    # Small from the start, and small again after each collection; bytes go straight to disk.
-    "-Xms8m",
+    # Large enough to start without a collection for every class or two, small again after each
+    # later one; bytes go straight to disk.
+    "-XX:InitialHeapSize=16m",
+    "-XX:MinHeapSize=4m",
     "-Xmx256m",
     "-XX:+UseSerialGC",
     "-XX:MinHeapFreeRatio=10",

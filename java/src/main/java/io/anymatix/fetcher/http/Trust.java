@@ -92,7 +92,9 @@ final class Trust {
   synchronized DefaultClientTlsStrategy strategy() {
     if (strategy == null) {
       try {
-        SSLContext context = library.get().newContext();
+        TlsLibrary speaker = library.get();
+        log.debug("TLS is spoken by {}", speaker);
+        SSLContext context = speaker.newContext();
         X509ExtendedTrustManager owners = owners();
         Authorities authorities =
             new Authorities(
