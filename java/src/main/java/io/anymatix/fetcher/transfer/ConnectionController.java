@@ -15,14 +15,17 @@ import org.jspecify.annotations.Nullable;
  */
 final class ConnectionController {
   /** What a file begins with on a host that nothing is known of. */
-  static final int FIRST_CONNECTIONS = 4;
+  static final int FIRST_CONNECTIONS = 8;
+
+  /** The same, until it is seen whether the processors have time for more. */
+  static final int BUSY_CONNECTIONS = 4;
 
   /**
    * A process that keeps this part of the processors busy is not held up by the network; more
    * connections would only cost more. It is that of a young process above all, whose code is still
    * being compiled.
    */
-  private static final double BUSY = 0.4;
+  private static final double BUSY = 0.5;
 
   /** An added connection has to bring this part of what the others bring each. */
   private static final double WORTHWHILE_SHARE = 0.4;
@@ -68,6 +71,9 @@ final class ConnectionController {
   /** Whether the processors were, in the last window. */
   private boolean isBusy;
 
+  /** Whether they have been from the beginning, so that it has not begun with what others do. */
+  private boolean isHeldBack;
+
   private long nextTrialNanos;
   private long pauseNanos = FIRST_PAUSE_NANOS;
   private int fallenWindows;
@@ -95,7 +101,8 @@ final class ConnectionController {
     if (connections.areFixed()) {
       this.wanted = cap;
     } else if (found == null) {
-      this.wanted = Math.min(FIRST_CONNECTIONS, cap);
+      this.wanted = Math.min(BUSY_CONNECTIONS, cap);
+      this.isHeldBack = true;
     } else {
       this.refused = found.refused;
       this.cap = found.refused ? Math.min(cap, found.cap) : cap;
@@ -181,6 +188,12 @@ final class ConnectionController {
   }
 
   private void judge(double rate, long nowNanos) {
+    if (isHeldBack && !isBusy) {
+      isHeldBack = false;
+      baseConnections = 0;
+      change(Math.min(FIRST_CONNECTIONS, cap), nowNanos);
+      return;
+    }
     if (baseConnections == 0 || wanted == baseConnections) {
       hold(rate, nowNanos);
     } else if (wanted > baseConnections) {

@@ -116,7 +116,7 @@ class ConnectionControllerTest {
       processorNanos.addAndGet(isBusy ? 7_000_000 : 2_000_000);
       received += 200_000L * controller.wanted();
       controller.sample(step * 10_000_000, received, controller.wanted(), 0);
-      int most = isBusy ? ConnectionController.FIRST_CONNECTIONS : 32;
+      int most = isBusy ? ConnectionController.BUSY_CONNECTIONS : 32;
       assertTrue(controller.wanted() <= most, controller.wanted() + " at step " + step);
     }
     assertEquals(32, controller.wanted());
@@ -129,7 +129,7 @@ class ConnectionControllerTest {
     for (long step = 1; step < 1000; step++) {
       controller.sample(step * 10_000_000, 0, controller.wanted(), 0);
     }
-    assertEquals(ConnectionController.FIRST_CONNECTIONS, controller.wanted());
+    assertEquals(ConnectionController.BUSY_CONNECTIONS, controller.wanted());
     assertNull(controller.finding());
   }
 
