@@ -40,6 +40,8 @@ JVM_FLAGS = (
     # What runs for every byte is compiled soon in any case; the rest of a first download is not
     # worth the compiler's time and memory.
     "-XX:CompileThresholdScaling=4",
+    # A method that is too long for this would take the compiler 20 MiB.
+    "-XX:MaxNodeLimit=20000",
     # No file in /tmp for tools that watch JVMs.
     "-XX:-UsePerfData",
     # Standard output belongs to the protocol, also when the JVM itself has something to say.
