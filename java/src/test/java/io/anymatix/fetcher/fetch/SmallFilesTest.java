@@ -173,16 +173,16 @@ class SmallFilesTest {
   }
 
   @Test
-  void sixteenSmallFilesAreReceivedAtATimeIfNobodyStatesANumber() throws Exception {
+  void thirtyTwoSmallFilesAreReceivedAtATimeIfNobodyStatesANumber() throws Exception {
     Gate gate = new Gate();
     List<String> urls =
-        IntStream.range(0, 20)
+        IntStream.range(0, 36)
             .mapToObj(i -> depot.serve(i).when(Request::isForContent, Fault.waitsFor(gate)).url())
             .toList();
     CompletableFuture<Batch.Result> running =
         CompletableFuture.supplyAsync(() -> batch(null, urls));
-    gate.awaitArrivals(16);
-    assertEquals(16, depot.server.requestsInFlight());
+    gate.awaitArrivals(32);
+    assertEquals(32, depot.server.requestsInFlight());
     gate.open();
     assertHold(running.get(30, TimeUnit.SECONDS), Depot.SMALL);
   }
