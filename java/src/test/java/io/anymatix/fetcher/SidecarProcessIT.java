@@ -300,7 +300,8 @@ class SidecarProcessIT {
       try {
         String request =
             "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"fetch\","
-                + "\"params\":{\"url\":\"%s\",\"type\":\"checkpoint\"}}\n".formatted(url);
+                + "\"params\":{\"url\":\"%s\",\"type\":\"checkpoint\",\"connections\":16}}\n"
+                    .formatted(url);
         parent.getOutputStream().write(request.getBytes(StandardCharsets.UTF_8));
         parent.getOutputStream().flush();
         server.awaitBytesSent(8 * MIB);
@@ -394,8 +395,9 @@ class SidecarProcessIT {
         .start();
   }
 
-  private static Map<String, String> checkpointWithProgress(String url) {
-    return Map.of("url", url, "type", "checkpoint", "progressToken", "bar");
+  /** By sixteen connections, however many would pay at the rate that the test sets. */
+  private static Map<String, Object> checkpointWithProgress(String url) {
+    return Map.of("url", url, "type", "checkpoint", "progressToken", "bar", "connections", 16);
   }
 
   /** A download at a rate that leaves time to disturb it, after its first bytes. */
