@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.cli.Table.Column;
 import io.anymatix.fetcher.fetch.BenchmarkResult;
 import io.anymatix.fetcher.fetch.Download;
@@ -62,7 +61,7 @@ final class BenchmarkCommand implements Callable<Integer> {
         Interrupt interrupt = Interrupt.onSignal(err, "No file is left.", download::cancel)) {
       BenchmarkResult result = measure(fetcher, download);
       if (json) {
-        out.println(new ObjectMapper().writeValueAsString(result));
+        out.println(JsonLine.of(result));
       } else {
         show(result);
       }

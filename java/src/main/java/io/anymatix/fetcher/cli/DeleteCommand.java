@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.fetch.Fetcher;
 import java.io.PrintWriter;
 import java.util.List;
@@ -19,8 +18,6 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields
 final class DeleteCommand implements Callable<Integer> {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
   @Spec CommandSpec spec;
   @Mixin OwnerOptions options;
   @Mixin PlaceOptions place;
@@ -43,7 +40,7 @@ final class DeleteCommand implements Callable<Integer> {
       for (String url : urls) {
         Fetcher.DeleteResult result = fetcher.delete(url, place.type, place.dir());
         if (json) {
-          out.println(JSON.writeValueAsString(result));
+          out.println(JsonLine.of(result));
         } else {
           result.deleted().forEach(path -> out.println("deleted " + path));
           result.kept().forEach(kept -> out.println("kept " + kept.path() + ": " + kept.reason()));

@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.fetch.Download;
@@ -29,8 +28,6 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields
 final class FetchCommand implements Callable<Integer> {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
   @Spec CommandSpec spec;
   @Mixin OwnerOptions options;
 
@@ -92,11 +89,11 @@ final class FetchCommand implements Callable<Integer> {
         current[0] = new Download();
         try {
           FetchResult result = one(fetcher, request(url, folder), current[0], screen);
-          out.println(json ? JSON.writeValueAsString(result) : result.path());
+          out.println(json ? JsonLine.of(result) : result.path());
         } catch (FetchException e) {
           failed.add(url);
           if (json) {
-            out.println(JSON.writeValueAsString(Cli.errorMember(e)));
+            out.println(JsonLine.of(Cli.errorMember(e)));
           }
           int code = Cli.tell(e, err);
           worst = worst == 0 ? code : worst;

@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.cli.Table.Column;
 import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.fetch.StoreKeeper;
@@ -61,7 +60,7 @@ final class GcCommand implements Callable<Integer> {
       GcResult result =
           new StoreKeeper(fetcher).gc(place.type, place.dir(), !remove, olderThanDays);
       if (json) {
-        out.println(new ObjectMapper().writeValueAsString(result));
+        out.println(JsonLine.of(result));
       } else {
         try (Screen screen = Screen.ofOutput(out)) {
           show(result, screen);

@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.cli.Screen.Style;
 import io.anymatix.fetcher.cli.Table.Column;
 import io.anymatix.fetcher.fetch.Fetcher;
@@ -49,7 +48,7 @@ final class ListCommand implements Callable<Integer> {
     try (Fetcher fetcher = place.open(options, spec.commandLine())) {
       Listing listing = new StoreKeeper(fetcher).list(place.type, place.dir());
       if (json) {
-        out.println(new ObjectMapper().writeValueAsString(listing));
+        out.println(JsonLine.of(listing));
         return 0;
       }
       try (Screen screen = Screen.ofOutput(out)) {

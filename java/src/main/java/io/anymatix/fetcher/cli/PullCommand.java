@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.fetch.Batch;
@@ -33,8 +32,6 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields
 final class PullCommand implements Callable<Integer> {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
   @Spec CommandSpec spec;
   @Mixin OwnerOptions options;
 
@@ -124,7 +121,7 @@ final class PullCommand implements Callable<Integer> {
       Map<String, Object> whole = new LinkedHashMap<>();
       whole.put("ok", result.ok());
       whole.put("results", result.files().stream().map(PullCommand::member).toList());
-      out.println(JSON.writeValueAsString(whole));
+      out.println(JsonLine.of(whole));
       return;
     }
     for (Batch.Ending ending : result.files()) {

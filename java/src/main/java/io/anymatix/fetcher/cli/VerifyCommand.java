@@ -1,6 +1,5 @@
 package io.anymatix.fetcher.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.cli.Screen.Style;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.fetch.Download;
@@ -49,7 +48,7 @@ final class VerifyCommand implements Callable<Integer> {
         Interrupt interrupt = Interrupt.onSignal(err, "", download::cancel)) {
       VerifyResult result = verify(new StoreKeeper(fetcher), download);
       if (json) {
-        out.println(new ObjectMapper().writeValueAsString(result));
+        out.println(JsonLine.of(result));
       } else {
         try (Screen screen = Screen.ofOutput(out)) {
           show(result, screen);

@@ -4,6 +4,7 @@ import io.anymatix.fetcher.content.ListedFile;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.store.EffectiveUrl;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -53,6 +54,12 @@ public record FetchRequest(
   /** The link as it may be shown and written down. */
   public String shownUrl() {
     return url == null ? "" : Redactor.url(url);
+  }
+
+  // Linked at run time, the record's own would delay the first request of a process.
+  @Override
+  public int hashCode() {
+    return Objects.hash(url, type, dir);
   }
 
   /** The request for one of the files that this one stands for. */

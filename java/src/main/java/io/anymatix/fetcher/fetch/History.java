@@ -1,14 +1,18 @@
 package io.anymatix.fetcher.fetch;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.ObjectReader;
 import io.anymatix.fetcher.config.HomeFolder;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FetchException;
 import java.io.IOException;
+import java.io.StringWriter;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
@@ -52,8 +56,7 @@ public final class History {
   private static final Duration LOCK_PATIENCE = Duration.ofMillis(200);
 
   private static final Logger log = LoggerFactory.getLogger(History.class);
-  private static final ObjectMapper JSON =
-      new ObjectMapper().disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES);
+  private static final JsonFactory JSON = new JsonFactory();
 
   private final @Nullable HomeFolder home;
 
@@ -96,8 +99,73 @@ public final class History {
   }
 
   /** One line of the file: the request only if it may be written down. */
-  @JsonInclude(JsonInclude.Include.NON_NULL)
-  private record Line(Entry entry, @Nullable FetchRequest request) {}
+  private record Line(Entry entry, @Nullable FetchRequest request) {
+    /**
+     * The line's text. Written member by member: to have Jackson find the members takes a process
+     * that makes one fetch a good part of its time.
+     */
+    String text() throws IOException {
+      StringWriter text = new StringWriter();
+      try (JsonGenerator json = JSON.createGenerator(text)) {
+        json.writeStartObject();
+        json.writeObjectFieldStart("entry");
+        json.writeStringField("id", entry.id());
+        json.writeStringField("time", entry.time());
+        json.writeStringField("url", entry.url());
+        json.writeStringField("path", entry.path());
+        json.writeStringField("outcome", entry.outcome());
+        json.writeNumberField("bytesTransferred", entry.bytesTransferred());
+        json.writeNumberField("elapsedMillis", entry.elapsedMillis());
+        json.writeNumberField("rate", entry.rate());
+        Failure error = entry.error();
+        if (error != null) {
+          json.writeObjectFieldStart("error");
+          json.writeStringField("kind", error.kind());
+          json.writeStringField("message", error.message());
+          json.writeStringField("hint", error.hint());
+          json.writeEndObject();
+        }
+        json.writeEndObject();
+        if (request != null) {
+          write(request, json);
+        }
+        json.writeEndObject();
+      }
+      return text.toString();
+    }
+
+    private static void write(FetchRequest request, JsonGenerator json) throws IOException {
+      json.writeObjectFieldStart("request");
+      json.writeStringField("url", request.url());
+      json.writeStringField("type", request.type());
+      json.writeStringField("dir", request.dir());
+      json.writeStringField("auth", request.auth());
+      json.writeStringField("sha256", request.sha256());
+      json.writeStringField("name", request.name());
+      if (request.mirrors() != null) {
+        json.writeArrayFieldStart("mirrors");
+        for (String mirror : request.mirrors()) {
+          json.writeString(mirror);
+        }
+        json.writeEndArray();
+      }
+      json.writeStringField("fileId", request.fileId());
+      if (request.connections() != null) {
+        json.writeNumberField("connections", request.connections());
+      }
+      json.writeEndObject();
+    }
+  }
+
+  /** On its own: who only adds an entry does not wait for Jackson's mapper. */
+  private static final class LineReader {
+    static final ObjectReader INSTANCE =
+        new ObjectMapper()
+            .readerFor(Line.class)
+            .without(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES);
+
+    private LineReader() {}
+  }
 
   /** A history in a folder; null keeps it in memory alone. */
   History(@Nullable HomeFolder home) {
@@ -207,7 +275,7 @@ public final class History {
       }
       return;
     }
-    byte[] bytes = (JSON.writeValueAsString(line) + "\n").getBytes(StandardCharsets.UTF_8);
+    byte[] bytes = (line.text() + "\n").getBytes(StandardCharsets.UTF_8);
     folder.locked(
         LOCK,
         LOCK_PATIENCE,
@@ -281,7 +349,7 @@ public final class History {
 
   private static Optional<Line> parsed(String text) {
     try {
-      Line line = JSON.readValue(text, Line.class);
+      Line line = LineReader.INSTANCE.readValue(text);
       boolean whole =
           line != null
               && line.entry() != null

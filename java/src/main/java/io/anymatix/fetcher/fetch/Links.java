@@ -34,7 +34,13 @@ final class Links {
   private Link used;
 
   /** A link as a caller gave it. */
-  private record Link(Sources.Wish wish) {
+  private static final class Link {
+    private final Sources.Wish wish;
+
+    Link(Sources.Wish wish) {
+      this.wish = wish;
+    }
+
     /** What may be shown of it: the host, or the redacted text of what is no url. */
     String host() {
       try {
@@ -153,11 +159,11 @@ final class Links {
   /** Takes a connection like any other request, so that it is told who has them all. */
   private RemoteFile ask(
       Link link, Opening opening, Cancellation cancellation, RetryPolicy.WaitListener listener) {
-    try (ConnectionBudget.Share visit = connections.join(sources.siteOf(link.wish()), listener)) {
+    try (ConnectionBudget.Share visit = connections.join(sources.siteOf(link.wish), listener)) {
       return visit.withOnly(
           visit.site(),
           cancellation,
-          () -> sources.resolve(link.wish(), opening.telling(listener), cancellation));
+          () -> sources.resolve(link.wish, opening.telling(listener), cancellation));
     }
   }
 }

@@ -71,7 +71,8 @@ public record EffectiveUrl(String text) {
     if (kept.size() < pairs.size()) {
       stripped = stripped.withQuery(UrlParts.formText(kept));
     }
-    return stripped.equals(parts) ? url : stripped.text();
+    String storedText = stripped.text();
+    return storedText.equals(parts.text()) ? url : storedText;
   }
 
   /** Whether two urls name the same file once their credentials are left out. */

@@ -54,11 +54,16 @@ final class PythonJson {
                   .build())
           .build();
 
-  private static final ObjectReader TREE_READER =
-      JsonMapper.builder(FACTORY)
-          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-          .build()
-          .readerFor(JsonNode.class);
+  /** On its own: who only writes does not wait for Jackson's mapper. */
+  private static final class TreeReader {
+    static final ObjectReader INSTANCE =
+        JsonMapper.builder(FACTORY)
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build()
+            .readerFor(JsonNode.class);
+
+    private TreeReader() {}
+  }
 
   private PythonJson() {}
 
@@ -89,7 +94,7 @@ final class PythonJson {
   static Optional<JsonNode> read(byte[] utf8) {
     try {
       String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString();
-      JsonNode value = TREE_READER.readValue(text);
+      JsonNode value = TreeReader.INSTANCE.readValue(text);
       return Optional.ofNullable(value).filter(node -> !node.isMissingNode());
     } catch (CharacterCodingException | JsonProcessingException e) {
       return Optional.empty();
