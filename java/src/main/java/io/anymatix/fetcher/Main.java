@@ -1,6 +1,7 @@
 package io.anymatix.fetcher;
 
 import io.anymatix.fetcher.cli.Cli;
+import io.anymatix.fetcher.cli.LogSetup;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.OutputStream;
@@ -14,6 +15,7 @@ public final class Main {
     // Claimed before any library can print: standard output carries results and nothing else.
     OutputStream stdout = new FileOutputStream(FileDescriptor.out);
     System.setOut(System.err);
+    LogSetup.install();
     System.exit(Cli.run(args, System.in, stdout, System.err));
   }
 }

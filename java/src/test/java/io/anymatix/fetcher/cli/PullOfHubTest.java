@@ -9,8 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import ch.qos.logback.classic.Level;
-import ch.qos.logback.classic.Logger;
 import com.github.tomakehurst.wiremock.WireMockServer;
 import io.anymatix.fetcher.cli.PullProcess.Run;
 import io.anymatix.fetcher.testing.ByteRangeServer;
@@ -23,6 +21,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -36,8 +36,11 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Lists that name folders, patterns and models in shards of a Hugging Face hub. */
 @Timeout(120)
 class PullOfHubTest {
+  /** Held: a logger that nobody holds loses its level. */
+  private static final Logger JETTY = Logger.getLogger("org.eclipse.jetty");
+
   static {
-    ((Logger) org.slf4j.LoggerFactory.getLogger("org.eclipse.jetty")).setLevel(Level.WARN);
+    JETTY.setLevel(Level.WARNING);
   }
 
   private static final String REPOSITORY = "/org/repo/resolve/main/";

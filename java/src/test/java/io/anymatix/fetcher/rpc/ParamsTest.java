@@ -6,16 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import ch.qos.logback.classic.Level;
-import ch.qos.logback.classic.Logger;
-import ch.qos.logback.classic.spi.ILoggingEvent;
-import ch.qos.logback.core.read.ListAppender;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.logging.Handler;
+import java.util.logging.Level;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.slf4j.LoggerFactory;
 
 /** How params become what a method is called with. */
 class ParamsTest {
@@ -103,13 +103,12 @@ class ParamsTest {
 
   @Test
   void noLogShowsParamsHoweverMuchIsLogged() throws Exception {
-    Logger library = (Logger) LoggerFactory.getLogger("com.googlecode.jsonrpc4j");
+    Logger library = Logger.getLogger("com.googlecode.jsonrpc4j");
     Level before = library.getLevel();
-    Logger root = (Logger) LoggerFactory.getLogger(Logger.ROOT_LOGGER_NAME);
-    ListAppender<ILoggingEvent> logged = new ListAppender<>();
-    logged.start();
-    root.addAppender(logged);
-    library.setLevel(Level.TRACE);
+    List<String> lines = new CopyOnWriteArrayList<>();
+    Handler recorder = recorderInto(lines);
+    library.addHandler(recorder);
+    library.setLevel(Level.ALL);
     try (Peer peer = Peer.of(WorkMethods.class, new WorkMethods.Worker())) {
       describe(peer, "{'url': 'https://host.example/?token=hunter2', 'mirrors': [5, 'hunter2']}");
       describe(peer, "{'url': 'hunter2', 'progressToken': {'hunter2': 1}}");
@@ -118,11 +117,25 @@ class ParamsTest {
       peer.ask("{'jsonrpc': '2.0', 'method': 'work', 'params': ['hunter2");
     } finally {
       library.setLevel(before);
-      root.detachAppender(logged);
+      library.removeHandler(recorder);
     }
-    List<String> lines = logged.list.stream().map(ILoggingEvent::getFormattedMessage).toList();
     assertTrue(lines.stream().anyMatch(line -> line.contains("Request: ")), "jsonrpc4j logs");
     assertFalse(lines.stream().anyMatch(line -> line.contains("hunter2")), lines::toString);
+  }
+
+  private static Handler recorderInto(List<String> lines) {
+    return new Handler() {
+      @Override
+      public void publish(LogRecord event) {
+        lines.add(event.getMessage());
+      }
+
+      @Override
+      public void flush() {}
+
+      @Override
+      public void close() {}
+    };
   }
 
   @Test

@@ -2,8 +2,6 @@ package io.anymatix.fetcher.source;
 
 import static com.github.tomakehurst.wiremock.core.WireMockConfiguration.wireMockConfig;
 
-import ch.qos.logback.classic.Level;
-import ch.qos.logback.classic.Logger;
 import com.github.tomakehurst.wiremock.WireMockServer;
 import com.github.tomakehurst.wiremock.client.MappingBuilder;
 import com.github.tomakehurst.wiremock.client.ResponseDefinitionBuilder;
@@ -23,7 +21,8 @@ import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
-import org.slf4j.LoggerFactory;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /**
  * The sites' own hosts and the storage hosts behind them, on the loopback address, under their real
@@ -33,8 +32,11 @@ import org.slf4j.LoggerFactory;
  * as in {@code serve}: https to public addresses only.
  */
 final class FakeSites implements AutoCloseable {
+  /** Held: a logger that nobody holds loses its level. */
+  private static final Logger JETTY = Logger.getLogger("org.eclipse.jetty");
+
   static {
-    ((Logger) LoggerFactory.getLogger("org.eclipse.jetty")).setLevel(Level.WARN);
+    JETTY.setLevel(Level.WARNING);
   }
 
   private final List<String> siteHosts;
