@@ -1,18 +1,18 @@
 package io.anymatix.fetcher.fetch;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.ObjectReader;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.anymatix.fetcher.config.HomeFolder;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FetchException;
+import io.anymatix.fetcher.store.PythonJson;
 import java.io.IOException;
-import java.io.StringWriter;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
@@ -56,7 +56,6 @@ public final class History {
   private static final Duration LOCK_PATIENCE = Duration.ofMillis(200);
 
   private static final Logger log = LoggerFactory.getLogger(History.class);
-  private static final JsonFactory JSON = new JsonFactory();
 
   private final @Nullable HomeFolder home;
 
@@ -101,59 +100,41 @@ public final class History {
   /** One line of the file: the request only if it may be written down. */
   private record Line(Entry entry, @Nullable FetchRequest request) {
     /**
-     * The line's text. Written member by member: to have Jackson find the members takes a process
-     * that makes one fetch a good part of its time.
+     * The line's text. Put together member by member: to have Jackson find the members takes a
+     * process that makes one fetch a good part of its time.
      */
-    String text() throws IOException {
-      StringWriter text = new StringWriter();
-      try (JsonGenerator json = JSON.createGenerator(text)) {
-        json.writeStartObject();
-        json.writeObjectFieldStart("entry");
-        json.writeStringField("id", entry.id());
-        json.writeStringField("time", entry.time());
-        json.writeStringField("url", entry.url());
-        json.writeStringField("path", entry.path());
-        json.writeStringField("outcome", entry.outcome());
-        json.writeNumberField("bytesTransferred", entry.bytesTransferred());
-        json.writeNumberField("elapsedMillis", entry.elapsedMillis());
-        json.writeNumberField("rate", entry.rate());
-        Failure error = entry.error();
-        if (error != null) {
-          json.writeObjectFieldStart("error");
-          json.writeStringField("kind", error.kind());
-          json.writeStringField("message", error.message());
-          json.writeStringField("hint", error.hint());
-          json.writeEndObject();
-        }
-        json.writeEndObject();
-        if (request != null) {
-          write(request, json);
-        }
-        json.writeEndObject();
+    String text() {
+      ObjectNode line = JsonNodeFactory.instance.objectNode();
+      ObjectNode told = line.putObject("entry");
+      told.put("id", entry.id());
+      told.put("time", entry.time());
+      told.put("url", entry.url());
+      told.put("path", entry.path());
+      told.put("outcome", entry.outcome());
+      told.put("bytesTransferred", entry.bytesTransferred());
+      told.put("elapsedMillis", entry.elapsedMillis());
+      told.put("rate", entry.rate());
+      if (entry.error() != null) {
+        ObjectNode error = told.putObject("error");
+        error.put("kind", entry.error().kind());
+        error.put("message", entry.error().message());
+        error.put("hint", entry.error().hint());
       }
-      return text.toString();
-    }
-
-    private static void write(FetchRequest request, JsonGenerator json) throws IOException {
-      json.writeObjectFieldStart("request");
-      json.writeStringField("url", request.url());
-      json.writeStringField("type", request.type());
-      json.writeStringField("dir", request.dir());
-      json.writeStringField("auth", request.auth());
-      json.writeStringField("sha256", request.sha256());
-      json.writeStringField("name", request.name());
-      if (request.mirrors() != null) {
-        json.writeArrayFieldStart("mirrors");
-        for (String mirror : request.mirrors()) {
-          json.writeString(mirror);
+      if (request != null) {
+        ObjectNode asked = line.putObject("request");
+        asked.put("url", request.url());
+        asked.put("type", request.type());
+        asked.put("dir", request.dir());
+        asked.put("auth", request.auth());
+        asked.put("sha256", request.sha256());
+        asked.put("name", request.name());
+        if (request.mirrors() != null) {
+          request.mirrors().forEach(asked.putArray("mirrors")::add);
         }
-        json.writeEndArray();
+        asked.put("fileId", request.fileId());
+        asked.put("connections", request.connections());
       }
-      json.writeStringField("fileId", request.fileId());
-      if (request.connections() != null) {
-        json.writeNumberField("connections", request.connections());
-      }
-      json.writeEndObject();
+      return PythonJson.writeLine(line);
     }
   }
 

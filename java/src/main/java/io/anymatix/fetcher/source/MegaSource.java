@@ -18,11 +18,11 @@ import io.anymatix.fetcher.http.Probe;
 import io.anymatix.fetcher.http.RemoteReader;
 import io.anymatix.fetcher.http.RemoteRequest;
 import java.nio.charset.StandardCharsets;
-import java.security.SecureRandom;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -59,7 +59,7 @@ final class MegaSource implements Source {
   private final RemoteReader reader;
 
   /** Mega wants requests numbered, from anywhere. */
-  private final AtomicLong sequence = new AtomicLong(new SecureRandom().nextInt(1 << 30));
+  private final AtomicLong sequence = new AtomicLong(ThreadLocalRandom.current().nextInt(1 << 30));
 
   MegaSource(RemoteReader reader) {
     this.reader = reader;

@@ -27,7 +27,7 @@ import java.util.Optional;
  * JSON as Python's {@code json} module writes and reads it (store contract 2.1), so that a sidecar
  * file looks the same whoever wrote it.
  */
-final class PythonJson {
+public final class PythonJson {
   private static final int INDENT = 4;
 
   /** The depth of everything in a text of one line; any sum with it stays negative. */
@@ -44,25 +44,25 @@ final class PythonJson {
 
   private static final int SMALLEST_GREAT_EXPONENT = 16;
 
-  private static final JsonFactory FACTORY =
-      JsonFactory.builder()
-          .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
-          .streamReadConstraints(
-              StreamReadConstraints.builder()
-                  .maxNestingDepth(DEEPEST_NESTING)
-                  .maxNumberLength(LONGEST_NUMBER_DIGITS)
-                  .build())
-          .build();
+  /** What only readers need; loading it would keep who only writes from its work. */
+  private static final class Parsing {
+    static final JsonFactory FACTORY =
+        JsonFactory.builder()
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .streamReadConstraints(
+                StreamReadConstraints.builder()
+                    .maxNestingDepth(DEEPEST_NESTING)
+                    .maxNumberLength(LONGEST_NUMBER_DIGITS)
+                    .build())
+            .build();
 
-  /** On its own: who only writes does not wait for Jackson's mapper. */
-  private static final class TreeReader {
-    static final ObjectReader INSTANCE =
+    static final ObjectReader TREE_READER =
         JsonMapper.builder(FACTORY)
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
             .build()
             .readerFor(JsonNode.class);
 
-    private TreeReader() {}
+    private Parsing() {}
   }
 
   private PythonJson() {}
@@ -80,7 +80,7 @@ final class PythonJson {
   }
 
   /** The text that {@code json.dumps(value)} gives: as {@link #write}, but in one line. */
-  static String writeLine(JsonNode value) {
+  public static String writeLine(JsonNode value) {
     StringBuilder text = new StringBuilder();
     append(text, value, ONE_LINE);
     return text.toString();
@@ -94,7 +94,7 @@ final class PythonJson {
   static Optional<JsonNode> read(byte[] utf8) {
     try {
       String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString();
-      JsonNode value = TreeReader.INSTANCE.readValue(text);
+      JsonNode value = Parsing.TREE_READER.readValue(text);
       return Optional.ofNullable(value).filter(node -> !node.isMissingNode());
     } catch (CharacterCodingException | JsonProcessingException e) {
       return Optional.empty();
@@ -108,7 +108,7 @@ final class PythonJson {
   static boolean isJson(InputStream utf8) throws IOException {
     Reader text = new InputStreamReader(utf8, StandardCharsets.UTF_8.newDecoder());
     try (JsonParser parser =
-        FACTORY.createParser(text).disable(JsonParser.Feature.AUTO_CLOSE_SOURCE)) {
+        Parsing.FACTORY.createParser(text).disable(JsonParser.Feature.AUTO_CLOSE_SOURCE)) {
       if (parser.nextToken() == null) {
         return false;
       }
