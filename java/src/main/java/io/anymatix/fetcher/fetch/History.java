@@ -64,6 +64,11 @@ public final class History {
 
   private final Map<String, FetchRequest> requests = new LinkedHashMap<>();
 
+  /** What is to be written; whoever writes next takes all of it. Guarded by itself. */
+  private final List<Line> waiting = new ArrayList<>();
+
+  private final Object writing = new Object();
+
   /**
    * How one download ended.
    *
@@ -230,14 +235,40 @@ public final class History {
       }
     }
     Line line = new Line(entry, repeatable && !request.holdsSecret() ? request : null);
-    try {
-      append(line);
-    } catch (IOException | RuntimeException e) {
-      log.warn("The history could not be written ({}); it is kept in memory.", e.toString());
-      synchronized (this) {
-        unwritten.put(entry.id(), line);
-        keepNewest(unwritten);
+    if (home == null) {
+      keepInMemory(List.of(line));
+      return;
+    }
+    synchronized (waiting) {
+      waiting.add(line);
+    }
+    writeWaiting(home);
+  }
+
+  /** Of many downloads that end together, few open the file. */
+  private void writeWaiting(HomeFolder folder) {
+    synchronized (writing) {
+      List<Line> lines;
+      synchronized (waiting) {
+        lines = List.copyOf(waiting);
+        waiting.clear();
       }
+      if (lines.isEmpty()) {
+        return; // somebody else has written it along
+      }
+      try {
+        append(folder, lines);
+      } catch (IOException | RuntimeException e) {
+        log.warn("The history could not be written ({}); it is kept in memory.", e.toString());
+        keepInMemory(lines);
+      }
+    }
+  }
+
+  private synchronized void keepInMemory(List<Line> lines) {
+    for (Line line : lines) {
+      unwritten.put(line.entry().id(), line);
+      keepNewest(unwritten);
     }
   }
 
@@ -247,16 +278,12 @@ public final class History {
     }
   }
 
-  private void append(Line line) throws IOException {
-    HomeFolder folder = home;
-    if (folder == null) {
-      synchronized (this) {
-        unwritten.put(line.entry().id(), line);
-        keepNewest(unwritten);
-      }
-      return;
+  private static void append(HomeFolder folder, List<Line> lines) throws IOException {
+    StringBuilder text = new StringBuilder();
+    for (Line line : lines) {
+      text.append(line.text()).append('\n');
     }
-    byte[] bytes = (line.text() + "\n").getBytes(StandardCharsets.UTF_8);
+    byte[] bytes = text.toString().getBytes(StandardCharsets.UTF_8);
     folder.locked(
         LOCK,
         LOCK_PATIENCE,

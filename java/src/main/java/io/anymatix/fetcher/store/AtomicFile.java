@@ -92,7 +92,12 @@ final class AtomicFile {
   }
 
   private static void move(Path source, Path target) throws IOException {
-    move(source, target, Files::move);
+    FolderTurn.during(
+        target,
+        () -> {
+          move(source, target, Files::move);
+          return target;
+        });
   }
 
   /** Renames, as often as it takes until nobody else holds one of the two files any more. */

@@ -325,11 +325,14 @@ public final class PartFile implements AutoCloseable {
     if (!Files.exists(path)) {
       // NTFS fills a file with zeros up to a late write unless it was created as sparse.
       try {
-        FileChannel.open(
+        FolderTurn.during(
                 path,
-                StandardOpenOption.CREATE_NEW,
-                StandardOpenOption.SPARSE,
-                StandardOpenOption.WRITE)
+                () ->
+                    FileChannel.open(
+                        path,
+                        StandardOpenOption.CREATE_NEW,
+                        StandardOpenOption.SPARSE,
+                        StandardOpenOption.WRITE))
             .close();
       } catch (FileAlreadyExistsException e) {
         // Another process was faster; take what it made.

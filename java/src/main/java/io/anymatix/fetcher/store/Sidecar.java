@@ -198,11 +198,14 @@ public final class Sidecar {
   /** Writes its text to a file beside it, which {@link #publish} makes the sidecar file. */
   void writeAhead(Path draft) throws IOException {
     try (FileChannel channel =
-        FileChannel.open(
+        FolderTurn.during(
             draft,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.TRUNCATE_EXISTING,
-            StandardOpenOption.WRITE)) {
+            () ->
+                FileChannel.open(
+                    draft,
+                    StandardOpenOption.CREATE,
+                    StandardOpenOption.TRUNCATE_EXISTING,
+                    StandardOpenOption.WRITE))) {
       AtomicFile.write(channel, PythonJson.write(json));
       channel.force(true);
     }

@@ -55,13 +55,15 @@ final class Lane {
    *
    * @param site where its connection counts; given back when it has ended
    */
-  void start(SegmentTable.Segment segment, Site site, Job job, Queue<Lane> finished) {
+  void start(
+      SegmentTable.Segment segment, Site site, Job job, PrefixHasher hasher, Queue<Lane> finished) {
     SegmentWorker started =
         new SegmentWorker(
             replica.reader(),
             replica.remote(),
             !replica.tagsDisagree(),
             job.part,
+            hasher,
             segment,
             job.counters,
             job.bandwidth,

@@ -9,17 +9,24 @@ import java.nio.ByteBuffer;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Hashes a part file behind its writers: whatever is contiguous from the start is read back, from
- * the page cache, while the rest still arrives. When the last byte is there, little is left to do.
+ * Hashes a part file behind its writers: what comes in order is handed over in memory, everything
+ * else that is contiguous from the start is read back, from the page cache, while the rest still
+ * arrives. When the last byte is there, little is left to do.
  */
 final class PrefixHasher {
-  /** Read at a time, and copied from there in parts that stay in the processor's cache. */
-  private static final int BUFFER_BYTES = BufferPool.BUFFER_BYTES;
+  /** What is read back or handed over at least, so that the hash does not run after each packet. */
+  private static final int WORTHWHILE_BYTES = BufferPool.BUFFER_BYTES;
+
+  private static final int HANDED_BYTES = 64 * 1024;
+
+  /** Read back at a time; it is to stay in the processor's cache until it is hashed. */
+  private static final int READ_BYTES = 128 * 1024;
 
   private static final int CHUNK_BYTES = 32 * 1024;
   private static final long SHORTEST_PAUSE_NANOS = 1_000_000;
@@ -31,7 +38,16 @@ final class PrefixHasher {
   private final Counters counters;
   private final Cancellation cancellation;
   private final CompletableFuture<ContentDigest.Result> result;
+  private final AtomicReference<@Nullable Handed> handed = new AtomicReference<>();
+
+  /** Where the hash will have come to once it is through with what it is at. */
+  private volatile long nextPosition;
+
+  private volatile @Nullable Thread thread;
   private volatile boolean abandoned;
+
+  /** Bytes of the file that are in memory still. */
+  private record Handed(ByteBuffer content, long position) {}
 
   PrefixHasher(
       PartFile part,
@@ -47,6 +63,25 @@ final class PrefixHasher {
     this.counters = counters;
     this.cancellation = cancellation;
     this.result = CompletableFuture.supplyAsync(() -> hash(new ContentDigest(key)), executor);
+  }
+
+  /**
+   * Offers bytes that were just written, so that they need not be read back: they are taken if they
+   * are what is hashed next. Never waits. Any thread.
+   *
+   * @param written all of the buffer's remaining bytes
+   * @param position where in the file they begin
+   * @return an empty buffer to go on with; {@code written} is no longer the caller's if it is not
+   *     this one
+   */
+  ByteBuffer exchange(ByteBuffer written, long position) {
+    if (position != nextPosition
+        || written.remaining() < HANDED_BYTES
+        || !handed.compareAndSet(null, new Handed(written, position))) {
+      return written.clear();
+    }
+    LockSupport.unpark(thread);
+    return BufferPool.take();
   }
 
   /**
@@ -72,11 +107,18 @@ final class PrefixHasher {
   }
 
   private ContentDigest.Result hash(ContentDigest digest) {
+    thread = Thread.currentThread();
     ByteBuffer buffer = BufferPool.take();
     try {
       return hash(digest, buffer);
     } finally {
+      thread = null;
+      nextPosition = -1;
       BufferPool.giveBack(buffer);
+      Handed late = handed.getAndSet(null);
+      if (late != null) {
+        BufferPool.giveBack(late.content());
+      }
     }
   }
 
@@ -85,30 +127,54 @@ final class PrefixHasher {
     long position = 0;
     long pauseNanos = SHORTEST_PAUSE_NANOS;
     while (position < lengthBytes) {
-      if (abandoned || cancellation.isCancelled()) {
-        throw new CancelledException();
+      requireWanted();
+      Handed next = handed.getAndSet(null);
+      if (next != null) {
+        // What was handed over too late has been read back already.
+        if (next.position() == position) {
+          position += next.content().remaining();
+          nextPosition = position;
+          update(digest, next.content(), chunk);
+          counters.hashed(position);
+        }
+        BufferPool.giveBack(next.content());
+        pauseNanos = SHORTEST_PAUSE_NANOS;
+        continue;
       }
       long available = contiguousBytes.getAsLong();
-      if (available < Math.min(lengthBytes, position + BUFFER_BYTES)) {
+      if (available < Math.min(lengthBytes, position + WORTHWHILE_BYTES)) {
         LockSupport.parkNanos(pauseNanos);
         pauseNanos = Math.min(LONGEST_PAUSE_NANOS, 2 * pauseNanos);
         continue;
       }
       pauseNanos = SHORTEST_PAUSE_NANOS;
-      while (position < available && !abandoned && !cancellation.isCancelled()) {
-        buffer.clear().limit((int) Math.min(BUFFER_BYTES, available - position));
-        if (part.read(buffer, position) < 0) {
+      nextPosition = available;
+      while (position < available) {
+        requireWanted();
+        buffer.clear().limit((int) Math.min(READ_BYTES, available - position));
+        int n = part.read(buffer, position);
+        if (n < 0) {
           throw part.takenOver();
         }
-        for (buffer.flip(); buffer.hasRemaining(); ) {
-          int n = Math.min(chunk.length, buffer.remaining());
-          buffer.get(chunk, 0, n);
-          digest.update(chunk, 0, n);
-          position += n;
-        }
+        update(digest, buffer.flip(), chunk);
+        position += n;
         counters.hashed(position);
       }
     }
     return digest.finish();
+  }
+
+  private void requireWanted() {
+    if (abandoned || cancellation.isCancelled()) {
+      throw new CancelledException();
+    }
+  }
+
+  private static void update(ContentDigest digest, ByteBuffer content, byte[] chunk) {
+    while (content.hasRemaining()) {
+      int n = Math.min(chunk.length, content.remaining());
+      content.get(chunk, 0, n);
+      digest.update(chunk, 0, n);
+    }
   }
 }

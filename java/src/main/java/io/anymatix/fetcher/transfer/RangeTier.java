@@ -58,6 +58,7 @@ final class RangeTier {
   private final Job job;
   private final SegmentTable table;
   private final Checkpoints checkpoints;
+  private final PrefixHasher hasher;
   private final ConnectionController controller;
   private final boolean parallel;
   private final List<Lane> lanes = new ArrayList<>();
@@ -68,10 +69,16 @@ final class RangeTier {
   /** How long answers take to begin, smoothed. */
   private long latencyNanos;
 
-  RangeTier(Job job, SegmentTable table, Checkpoints checkpoints, Connections connections) {
+  RangeTier(
+      Job job,
+      SegmentTable table,
+      Checkpoints checkpoints,
+      PrefixHasher hasher,
+      Connections connections) {
     this.job = job;
     this.table = table;
     this.checkpoints = checkpoints;
+    this.hasher = hasher;
     this.parallel = connections.most() > 1;
     this.controller =
         new ConnectionController(
@@ -207,7 +214,7 @@ final class RangeTier {
         job.budget.giveBack(site);
         return;
       }
-      lane.start(segment, site, job, finished);
+      lane.start(segment, site, job, hasher, finished);
       mostConnections = Math.max(mostConnections, ++working);
     }
   }

@@ -36,14 +36,15 @@ final class SegmentWorker {
   private final RemoteFile remote;
   private final boolean tagsIdentify;
   private final PartFile part;
+  private final PrefixHasher hasher;
   private final SegmentTable.Segment segment;
   private final Counters counters;
   private final Throttle.Share bandwidth;
   private final @Nullable Opening opening;
   private final Cancellation cancellation = new Cancellation();
 
-  /** What was read and may not be written yet; guarded by this. */
-  private @Nullable ByteBuffer gathering;
+  /** What was read and may not be written yet, while an answer is read; guarded by this. */
+  private @Nullable ByteBuffer gathered;
 
   private volatile boolean http2;
   private volatile long latencyNanos;
@@ -88,6 +89,7 @@ final class SegmentWorker {
       RemoteFile remote,
       boolean tagsIdentify,
       PartFile part,
+      PrefixHasher hasher,
       SegmentTable.Segment segment,
       Counters counters,
       Throttle.Share bandwidth,
@@ -96,6 +98,7 @@ final class SegmentWorker {
     this.remote = remote;
     this.tagsIdentify = tagsIdentify;
     this.part = part;
+    this.hasher = hasher;
     this.segment = segment;
     this.counters = counters;
     this.bandwidth = bandwidth;
@@ -275,11 +278,11 @@ final class SegmentWorker {
   private void receive(Answer answer, long lastByte, byte[] chunk) {
     ContentKey key = remote.delivery().key();
     ContentKey.Decryptor decryptor = key == null ? null : key.decryptorAt(segment.position());
-    ByteBuffer gathered = BufferPool.take();
+    begin();
     long writtenNanos = System.nanoTime();
     try {
       while (true) {
-        int room = room(gathered, lastByte);
+        int room = room(lastByte);
         if (room <= 0) {
           break;
         }
@@ -290,25 +293,18 @@ final class SegmentWorker {
         if (decryptor != null) {
           decryptor.decrypt(chunk, 0, n);
         }
-        synchronized (this) {
-          gathered.put(chunk, 0, n);
-          gathering = gathered;
-        }
+        boolean isFull = gather(chunk, n);
         counters.transferredBytes.add(n);
         // What comes in drops is written at once; what flows is gathered.
         boolean isDrop = n < FLOWING_BYTES && !answer.hasMore();
         long now = System.nanoTime();
-        if (!gathered.hasRemaining() || isDrop || now - writtenNanos > LONGEST_GATHERING_NANOS) {
-          write(gathered);
+        if (isFull || isDrop || now - writtenNanos > LONGEST_GATHERING_NANOS) {
+          flush();
           writtenNanos = now;
         }
       }
     } finally {
-      synchronized (this) {
-        gathering = null;
-      }
-      write(gathered);
-      BufferPool.giveBack(gathered);
+      end();
     }
     if (segment.position() > lastByte) {
       drain(answer);
@@ -324,29 +320,48 @@ final class SegmentWorker {
     }
   }
 
+  private synchronized void begin() {
+    gathered = BufferPool.take();
+  }
+
   /** How much to read next; zero at the end. */
-  private synchronized int room(ByteBuffer gathered, long lastByte) {
+  private synchronized int room(long lastByte) {
+    ByteBuffer buffer = Objects.requireNonNull(gathered);
     long end = Math.min(segment.end(), lastByte + 1);
-    long missing = end - segment.position() - gathered.position();
-    return (int) Math.min(Math.min(CHUNK_BYTES, gathered.remaining()), missing);
+    long missing = end - segment.position() - buffer.position();
+    return (int) Math.min(Math.min(CHUNK_BYTES, buffer.remaining()), missing);
+  }
+
+  private synchronized boolean gather(byte[] chunk, int length) {
+    return !Objects.requireNonNull(gathered).put(chunk, 0, length).hasRemaining();
   }
 
   /** Writes what waits for more to come, while the connection may be silent. Any thread. */
   synchronized void flush() {
-    if (gathering != null) {
-      write(gathering);
+    ByteBuffer buffer = gathered;
+    if (buffer == null) {
+      return;
+    }
+    buffer.flip();
+    // What lies behind the end is somebody else's by now, and perhaps hashed already.
+    int wanted = (int) Math.min(buffer.remaining(), segment.remainingBytes());
+    if (wanted > 0) {
+      long position = segment.position();
+      part.write(buffer.limit(wanted), position);
+      segment.advance(wanted);
+      gathered = hasher.exchange(buffer.flip(), position);
+    } else {
+      buffer.clear();
     }
   }
 
-  private synchronized void write(ByteBuffer gathered) {
-    gathered.flip();
-    // What lies behind the end is somebody else's by now, and perhaps hashed already.
-    int wanted = (int) Math.min(gathered.remaining(), segment.remainingBytes());
-    if (wanted > 0) {
-      part.write(gathered.limit(wanted), segment.position());
-      segment.advance(wanted);
+  private synchronized void end() {
+    try {
+      flush();
+    } finally {
+      BufferPool.giveBack(Objects.requireNonNull(gathered).clear());
+      gathered = null;
     }
-    gathered.clear();
   }
 
   private FetchException endedEarly() {

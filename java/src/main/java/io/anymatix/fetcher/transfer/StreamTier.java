@@ -29,15 +29,17 @@ final class StreamTier {
   private final Job job;
   private final SegmentTable table;
   private final Checkpoints checkpoints;
+  private final PrefixHasher hasher;
   private final RetryPolicy retry = new RetryPolicy();
   private long missingBytesBefore;
   private int rangesAskedAgain;
   private boolean mayBeCold = true;
 
-  StreamTier(Job job, SegmentTable table, Checkpoints checkpoints) {
+  StreamTier(Job job, SegmentTable table, Checkpoints checkpoints, PrefixHasher hasher) {
     this.job = job;
     this.table = table;
     this.checkpoints = checkpoints;
+    this.hasher = hasher;
     this.missingBytesBefore = table.missingBytes();
   }
 
@@ -90,7 +92,9 @@ final class StreamTier {
       requireOnDisk(buffer, position, checked, missing.first());
       int offset = (int) (missing.first() - position);
       int bytes = (int) (missing.end() - missing.first());
-      job.part.write(ByteBuffer.wrap(buffer, offset, bytes), missing.first());
+      ByteBuffer written = BufferPool.take().put(buffer, offset, bytes).flip();
+      job.part.write(written, missing.first());
+      BufferPool.giveBack(hasher.exchange(written.flip(), missing.first()));
       job.replicas.lead().received(bytes);
       checked = missing.end();
     }

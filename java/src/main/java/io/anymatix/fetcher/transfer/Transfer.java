@@ -232,7 +232,7 @@ public final class Transfer {
             job.executor);
     try {
       job.replicas.ask();
-      int used = fill(table);
+      int used = fill(table, hasher);
       return result(length, hasher.await(), used);
     } catch (FetchException failure) {
       throw job.replicas.told(failure);
@@ -246,10 +246,11 @@ public final class Transfer {
    *
    * @return connections that were used
    */
-  private int fill(SegmentTable table) {
+  private int fill(SegmentTable table, PrefixHasher hasher) {
     Checkpoints checkpoints = new Checkpoints(job, table);
-    RangeTier ranges = new RangeTier(job, table, checkpoints, connectionsFor(table.lengthBytes()));
-    StreamTier stream = new StreamTier(job, table, checkpoints);
+    RangeTier ranges =
+        new RangeTier(job, table, checkpoints, hasher, connectionsFor(table.lengthBytes()));
+    StreamTier stream = new StreamTier(job, table, checkpoints, hasher);
     try {
       int used = 0;
       Reason rangesRefused = null;
