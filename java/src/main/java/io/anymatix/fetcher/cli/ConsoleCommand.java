@@ -78,7 +78,7 @@ final class ConsoleCommand implements Command {
   }
 
   /** The flags of this command that serve has too, as given; the person typing is the owner. */
-  private static List<String> serveFlags(Arguments arguments) {
+  static List<String> serveFlags(Arguments arguments) {
     List<String> flags = new ArrayList<>(List.of("--allow-http", "--allow-private-hosts"));
     boolean level = false;
     for (String word : arguments.optionWords()) {

@@ -26,7 +26,8 @@ final class Help {
   /** A line of text that is longer is hard to read. */
   private static final int WIDEST_LINE = 100;
 
-  private static final int NARROWEST_LINE = 50;
+  /** In a shorter line the longest variable would not fit beside the names. */
+  private static final int NARROWEST_LINE = 62;
 
   private record Row(String name, String meaning) {}
 
