@@ -33,7 +33,7 @@ class StartIT {
               + "|sun\\.security\\.ssl|java\\.net\\.IDN"
               + "|io\\.anymatix\\.fetcher\\.source\\.\\w+Source"
               + "|io\\.anymatix\\.fetcher\\.http\\.Clients"
-              + "|io\\.anymatix\\.fetcher\\.cli\\.(?!Cli|Command|ServeCommand|Arguments|OwnerOptions|LogSetup|IdleHeap)"
+              + "|io\\.anymatix\\.fetcher\\.cli\\.(?!Cli|Command|ServeCommand|Arguments|OwnerOptions|UsageException|LogSetup|IdleHeap)"
               + ").*");
 
   /** By a tenth more than there are: Jackson's are half of them. */

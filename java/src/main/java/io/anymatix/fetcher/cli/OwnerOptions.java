@@ -133,10 +133,10 @@ final class OwnerOptions {
     return Config.builder()
         .modelsDir(models == null ? null : models.toAbsolutePath().normalize())
         .folders(folderTable())
-        .allowHttp(typedByOwner || arguments.flag(ALLOW_HTTP) || env.isOn("ANYMATIX_ALLOW_HTTP"))
+        .allowHttp(arguments.flag(ALLOW_HTTP) || typedByOwner || env.isOn("ANYMATIX_ALLOW_HTTP"))
         .allowPrivateHosts(
-            typedByOwner
-                || arguments.flag(ALLOW_PRIVATE_HOSTS)
+            arguments.flag(ALLOW_PRIVATE_HOSTS)
+                || typedByOwner
                 || env.isOn("ANYMATIX_ALLOW_PRIVATE_HOSTS"))
         .allowedHosts(hosts.isEmpty() ? env.list("ANYMATIX_ALLOWED_HOSTS") : hosts)
         .connectTo(connectTo.isEmpty() ? env.list("ANYMATIX_CONNECT_TO") : connectTo)
