@@ -94,11 +94,11 @@ final class Arguments {
     for (Option option : options.getOptions()) {
       known.add(name(option));
     }
-    return UsageException.unknown("option", name, known); // without the value: it may be a secret
+    return UsageException.unknown("option", word, known);
   }
 
   /** A word without the value that it brings along. */
-  private static String nameIn(String word) {
+  static String nameIn(String word) {
     int equals = word.indexOf('=');
     return equals < 0 ? word : word.substring(0, equals);
   }

@@ -6,7 +6,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A sub-command: what its help says, what may be typed after its name, and what it does. To make
- * one costs nothing, so that the help can make them all.
+ * one does nothing yet: the help makes them all.
  */
 interface Command {
   /** The word that chooses it. */

@@ -9,9 +9,7 @@ import org.apache.commons.cli.Options;
 
 /** Says what a server tells about urls, without downloading them. */
 final class ProbeCommand implements Command {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
-  private static final Option JSON_LINES = Command.flag("json", "print JSON, one result a line");
+  private static final Option JSON = Command.flag("json", "print JSON, one result a line");
 
   private final PrintWriter out;
 
@@ -36,18 +34,17 @@ final class ProbeCommand implements Command {
 
   @Override
   public Options options() {
-    return OwnerOptions.addTo(new Options().addOption(JSON_LINES));
+    return OwnerOptions.addTo(new Options().addOption(JSON));
   }
 
   @Override
   public int run(Arguments arguments) throws Exception {
-    boolean json = arguments.flag(JSON_LINES);
+    ObjectMapper json = new ObjectMapper();
+    json.configure(SerializationFeature.INDENT_OUTPUT, !arguments.flag(JSON));
     try (Fetcher fetcher = new Fetcher(new OwnerOptions(arguments).toConfig(true))) {
       for (String url : arguments.operands()) {
         Fetcher.ProbeResult result = fetcher.probe(url, null);
-        out.println(
-            (json ? JSON.writer() : JSON.writer().with(SerializationFeature.INDENT_OUTPUT))
-                .writeValueAsString(result));
+        out.println(json.writeValueAsString(result));
       }
       return 0;
     }

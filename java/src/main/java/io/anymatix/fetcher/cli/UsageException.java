@@ -20,10 +20,14 @@ final class UsageException extends IllegalArgumentException {
     this.suggests = suggests;
   }
 
-  /** A name that is not known, with the known one that it resembles, if there is one. */
-  static UsageException unknown(String kind, String typed, List<String> known) {
-    String message = "Unknown " + kind + ": " + typed;
-    String near = nearest(typed, known);
+  /**
+   * A word that is not known, with the known one that it resembles, if there is one; without a
+   * value that it brings along, which may be a secret.
+   */
+  static UsageException unknown(String kind, String word, List<String> known) {
+    String name = Arguments.nameIn(word);
+    String message = "Unknown " + kind + ": " + name;
+    String near = nearest(name, known);
     return near == null
         ? new UsageException(message)
         : new UsageException(message + ". Did you mean " + near + "?", true);

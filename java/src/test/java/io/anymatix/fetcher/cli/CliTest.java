@@ -188,6 +188,7 @@ class CliTest {
       strings = {
         "list https://h/m?token=zeta-secret",
         "fetch --tokn=zeta-secret u",
+        "--tokn=zeta-secret",
         "fetch --connections https://h/m?token=zeta-secret u",
         "https://h/m?token=zeta-secret",
       })
