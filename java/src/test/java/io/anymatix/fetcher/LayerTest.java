@@ -104,7 +104,7 @@ class LayerTest {
 
   @Test
   void onlyTheCommandLineKnowsTheTerminalLibraries() {
-    isKnownOnlyTo(in("cli"), "picocli..", "org.jline..");
+    isKnownOnlyTo(in("cli"), "org.apache.commons.cli..", "org.jline..");
   }
 
   @Test

@@ -28,12 +28,12 @@ class StartIT {
   /** Of one site, of one command, or for speaking with servers. */
   private static final Pattern NOT_FOR_A_START =
       Pattern.compile(
-          "(picocli\\.CommandLine\\$Model|org\\.jline|org\\.jsoup|org\\.yaml|org\\.apache\\.hc"
+          "(org\\.jline|org\\.jsoup|org\\.yaml|org\\.apache\\.hc"
               + "|com\\.fasterxml\\.jackson\\.dataformat|io\\.github\\.resilience4j"
               + "|sun\\.security\\.ssl|java\\.net\\.IDN"
               + "|io\\.anymatix\\.fetcher\\.source\\.\\w+Source"
               + "|io\\.anymatix\\.fetcher\\.http\\.Clients"
-              + "|io\\.anymatix\\.fetcher\\.cli\\.(?!Cli|Main|ServeCommand|OwnerOptions|LogSetup|IdleHeap)"
+              + "|io\\.anymatix\\.fetcher\\.cli\\.(?!Cli|Command|ServeCommand|Arguments|OwnerOptions|UsageException|LogSetup|IdleHeap)"
               + ").*");
 
   /** By a tenth more than there are: Jackson's are half of them. */

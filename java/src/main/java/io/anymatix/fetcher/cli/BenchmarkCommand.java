@@ -8,43 +8,17 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 
 /** Measures what several connections win at a url. */
-@Command(
-    name = "benchmark",
-    description = "Measures one connection against several at a url. Leaves no file.",
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class BenchmarkCommand implements Callable<Integer> {
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-
-  @Parameters(paramLabel = "URL", description = "what to measure; best a large file")
-  String url;
-
-  @Option(
-      names = "--try",
-      paramLabel = "N",
-      split = ",",
-      description = "numbers of connections to try; default 1, 4 and --connections")
-  @Nullable List<Integer> counts;
-
-  @Option(
-      names = "--seconds",
-      paramLabel = "S",
-      description = "how long to measure each; default 10, or to the end of the file")
-  @Nullable Double seconds;
-
-  @Option(names = "--json", description = "print the result as JSON")
-  boolean json;
+final class BenchmarkCommand implements Command {
+  private static final Option TRY =
+      Command.valued("try", "N,N", "numbers of connections to try; default 1, 4 and --connections");
+  private static final Option SECONDS =
+      Command.valued(
+          "seconds", "S", "how long to measure each; default 10, or to the end of the file");
+  private static final Option JSON = Command.flag("json", "print the result as JSON");
 
   private final PrintWriter out;
   private final PrintWriter err;
@@ -55,11 +29,35 @@ final class BenchmarkCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws Exception {
+  public String name() {
+    return "benchmark";
+  }
+
+  @Override
+  public String description() {
+    return "Measures one connection against several at a url. Leaves no file.";
+  }
+
+  @Override
+  public Operands operands() {
+    return Operands.one("URL", "what to measure; best a large file");
+  }
+
+  @Override
+  public Options options() {
+    return OwnerOptions.addTo(new Options().addOption(TRY).addOption(SECONDS).addOption(JSON));
+  }
+
+  @Override
+  public int run(Arguments arguments) throws Exception {
+    boolean json = arguments.flag(JSON);
     Download download = new Download();
-    try (Fetcher fetcher = new Fetcher(options.toConfig(spec.commandLine(), true));
+    try (Fetcher fetcher = new Fetcher(new OwnerOptions(arguments).toConfig(true));
         Interrupt interrupt = Interrupt.onSignal(err, "No file is left.", download::cancel)) {
-      BenchmarkResult result = measure(fetcher, download);
+      BenchmarkResult result;
+      try (Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
+        result = measured(fetcher, arguments, download, screen);
+      }
       if (json) {
         out.println(JsonLine.of(result));
       } else {
@@ -70,17 +68,17 @@ final class BenchmarkCommand implements Callable<Integer> {
   }
 
   @SuppressWarnings("try") // the view draws by itself
-  private BenchmarkResult measure(Fetcher fetcher, Download download) throws IOException {
-    try (Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
-      ProgressView view = ProgressView.ofDownload(screen, download::snapshot);
-      try (view) {
-        return fetcher.benchmark(
-            url,
-            counts,
-            seconds,
-            download,
-            run -> screen.line(connections(run) + ": " + rate(run)));
-      }
+  private static BenchmarkResult measured(
+      Fetcher fetcher, Arguments arguments, Download download, Screen screen) throws IOException {
+    List<Integer> counts = arguments.integers(TRY);
+    ProgressView view = ProgressView.ofDownload(screen, download::snapshot);
+    try (view) {
+      return fetcher.benchmark(
+          arguments.operand(),
+          counts.isEmpty() ? null : counts,
+          arguments.decimal(SECONDS),
+          download,
+          run -> screen.line(connections(run) + ": " + rate(run)));
     }
   }
 

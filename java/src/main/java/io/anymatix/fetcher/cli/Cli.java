@@ -1,36 +1,29 @@
 package io.anymatix.fetcher.cli;
 
+import io.anymatix.fetcher.cli.Screen.Style;
 import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.failure.CancelledException;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.failure.NotInitializedException;
 import java.io.Console;
+import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import picocli.CommandLine;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.IVersionProvider;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
-import picocli.CommandLine.UnmatchedArgumentException;
+import org.jspecify.annotations.Nullable;
 
 /** The command line: its sub-commands, its exit codes, and how it tells what went wrong. */
-@Command(
-    name = "anymatix-fetcher",
-    description = "Fetches models for ComfyUI over many connections, resumable and verified.",
-    mixinStandardHelpOptions = true,
-    versionProvider = Cli.Version.class,
-    synopsisSubcommandLabel = "COMMAND",
-    usageHelpAutoWidth = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-public final class Cli implements Runnable {
+public final class Cli {
+  /** What the program is called in its texts. */
+  static final String NAME = "anymatix-fetcher";
+
   /** The process was asked to stop by a signal from its terminal. */
   static final int EXIT_INTERRUPTED = 130;
 
@@ -55,9 +48,17 @@ public final class Cli implements Runnable {
   private static final int FETCH_FAILED = -32000;
   private static final int INVALID_PARAMS = -32602;
 
-  @Spec CommandSpec spec;
+  private final InputStream stdin;
+  private final OutputStream stdout;
+  private final PrintWriter out;
+  private final PrintWriter err;
 
-  private Cli() {}
+  private Cli(InputStream stdin, OutputStream stdout, OutputStream stderr) {
+    this.stdin = stdin;
+    this.stdout = stdout;
+    this.out = new PrintWriter(stdout, true, StandardCharsets.UTF_8);
+    this.err = new PrintWriter(stderr, true, StandardCharsets.UTF_8);
+  }
 
   /**
    * Runs a command line.
@@ -68,28 +69,36 @@ public final class Cli implements Runnable {
    */
   public static int run(
       String[] args, InputStream stdin, OutputStream stdout, OutputStream stderr) {
-    PrintWriter out = new PrintWriter(stdout, true, StandardCharsets.UTF_8);
-    PrintWriter err = new PrintWriter(stderr, true, StandardCharsets.UTF_8);
     boolean piped = args.length == 0 && !isTerminal();
-    if (piped || (args.length == 1 && args[0].equals("serve"))) {
-      return ServeCommand.serveWithoutOptions(stdin, stdout, err);
-    }
-    CommandLine commandLine = new CommandLine(new Cli());
-    // To describe all commands takes longer than all the rest of the start of serve.
-    boolean isNamed = args.length > 0 && COMMANDS.contains(args[0]);
-    for (String name : isNamed ? List.of(args[0]) : COMMANDS) {
-      commandLine.addSubcommand(command(name, stdin, stdout, out, err));
-    }
-    return commandLine
-        .setOut(out)
-        .setErr(err)
-        .setExecutionExceptionHandler((error, command, parsed) -> tell(error, err))
-        .setParameterExceptionHandler((mistake, arguments) -> tellMistake(mistake, err))
-        .execute(args);
+    return new Cli(stdin, stdout, stderr).run(piped ? new String[] {"serve"} : args);
   }
 
-  private static Object command(
-      String name, InputStream stdin, OutputStream stdout, PrintWriter out, PrintWriter err) {
+  private int run(String[] words) {
+    Command command = words.length > 0 && COMMANDS.contains(words[0]) ? command(words[0]) : null;
+    try {
+      if (asks(words, "-h", "--help")) {
+        try (Screen screen = Screen.ofOutput(out)) {
+          help(command).showOn(screen);
+        }
+        return 0;
+      }
+      if (asks(words, "-V", "--version")) {
+        out.println(NAME + " " + version() + ", Java " + System.getProperty("java.version"));
+        return 0;
+      }
+      if (command == null) {
+        throw withoutCommand(words);
+      }
+      String[] rest = Arrays.copyOfRange(words, 1, words.length);
+      return command.run(Arguments.parse(command.options(), command.operands(), rest));
+    } catch (UsageException e) {
+      return tellMistake(e, command);
+    } catch (Exception e) {
+      return tell(e, err);
+    }
+  }
+
+  private Command command(String name) {
     return switch (name) {
       case "serve" -> new ServeCommand(stdin, stdout);
       case "fetch" -> new FetchCommand(out, err);
@@ -104,6 +113,40 @@ public final class Cli implements Runnable {
       case "demo" -> new DemoCommand(out);
       default -> throw new IllegalArgumentException(name);
     };
+  }
+
+  /** Whether an option of every command was typed, even if other words make no sense. */
+  private static boolean asks(String[] words, String letter, String name) {
+    for (String word : words) {
+      if (word.equals("--")) {
+        break;
+      }
+      if (word.equals(letter) || word.equals(name)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static UsageException withoutCommand(String[] words) {
+    if (words.length == 0) {
+      return new UsageException("Which command?");
+    }
+    return words[0].startsWith("-")
+        ? UsageException.unknown("option", words[0], List.of("--help", "--version"))
+        : UsageException.unknown("command", words[0], COMMANDS);
+  }
+
+  /** How to use a command, or all of them if it is null. */
+  private Help help(@Nullable Command command) {
+    if (command != null) {
+      return Help.of(command);
+    }
+    List<Command> commands = new ArrayList<>();
+    for (String name : COMMANDS) {
+      commands.add(command(name));
+    }
+    return Help.of(commands);
   }
 
   /** Whether a person sits at the standard streams. */
@@ -121,18 +164,17 @@ public final class Cli implements Runnable {
     }
   }
 
-  @Override
-  public void run() {
-    throw new ParameterException(spec.commandLine(), "Which command?");
-  }
-
-  /** What is wrong with the words of the command line, which may hold secrets. */
-  private static int tellMistake(ParameterException mistake, PrintWriter err) {
-    CommandLine command = mistake.getCommandLine();
-    String message = Redactor.text(String.valueOf(mistake.getMessage()));
-    err.println(command.getColorScheme().errorText(message));
-    if (!UnmatchedArgumentException.printSuggestions(mistake, err)) {
-      command.usage(err);
+  /** What is wrong with the words that were typed, which may hold secrets, and what is right. */
+  private int tellMistake(UsageException mistake, @Nullable Command command) {
+    try (Screen screen = Screen.ofErrors(err)) {
+      screen.line(screen.styled(Style.BAD, Redactor.text(String.valueOf(mistake.getMessage()))));
+      if (mistake.suggests()) {
+        screen.line(help(command).synopsis());
+      } else {
+        help(command).showOn(screen);
+      }
+    } catch (IOException e) {
+      return tell(e, err);
     }
     return EXIT_USAGE;
   }
@@ -174,19 +216,9 @@ public final class Cli implements Runnable {
     return Map.of("error", error);
   }
 
-  /** What {@code --version} prints. */
-  static final class Version implements IVersionProvider {
-    /** The version of this build. */
-    static String number() {
-      String version = Cli.class.getPackage().getImplementationVersion();
-      return version == null ? "development" : version;
-    }
-
-    @Override
-    public String[] getVersion() {
-      return new String[] {
-        "anymatix-fetcher " + number() + ", Java " + System.getProperty("java.version")
-      };
-    }
+  /** The version of this build. */
+  static String version() {
+    String version = Cli.class.getPackage().getImplementationVersion();
+    return version == null ? "development" : version;
   }
 }

@@ -8,35 +8,14 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Model.OptionSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /** Lets a person, or a script, speak with a sidecar process. */
-@Command(
-    name = "console",
-    description = "Speaks with a sidecar process: requests in short form or JSON, or a script.",
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class ConsoleCommand implements Callable<Integer> {
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-
-  @Parameters(
-      arity = "0..*",
-      paramLabel = "-- COMMAND",
-      description = "the sidecar process to start; default: serve, with the options given here")
-  List<String> command = new ArrayList<>();
-
-  @Option(names = "--json", description = "print answers as raw JSON, one a line")
-  boolean json;
+final class ConsoleCommand implements Command {
+  private static final Option JSON = Command.flag("json", "print answers as raw JSON, one a line");
 
   private final InputStream stdin;
   private final PrintWriter out;
@@ -49,9 +28,36 @@ final class ConsoleCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws IOException {
-    options.toConfig(spec.commandLine(), true); // tells a mistake now, and as this command's
-    List<String> child = command.isEmpty() ? ServeClient.ownCommand(serveFlags()) : command;
+  public String name() {
+    return "console";
+  }
+
+  @Override
+  public String description() {
+    return "Speaks with a sidecar process: requests in short form or JSON, or a script.";
+  }
+
+  @Override
+  public Operands operands() {
+    return new Operands(
+        "-- COMMAND",
+        "the sidecar process to start; default: serve, with the options given here",
+        0,
+        Integer.MAX_VALUE);
+  }
+
+  @Override
+  public Options options() {
+    return OwnerOptions.addTo(new Options().addOption(JSON));
+  }
+
+  @Override
+  public int run(Arguments arguments) throws IOException {
+    boolean json = arguments.flag(JSON);
+    new OwnerOptions(arguments).toConfig(true); // tells a mistake now, and as this command's
+    List<String> command = arguments.operands();
+    List<String> child =
+        command.isEmpty() ? ServeClient.ownCommand(serveFlags(arguments)) : command;
     if (Cli.isTerminal() && !json) {
       try (Terminal terminal = TerminalBuilder.builder().system(true).dumb(true).build()) {
         boolean colours = Screen.wantsColours(System.getenv());
@@ -72,19 +78,13 @@ final class ConsoleCommand implements Callable<Integer> {
   }
 
   /** The flags of this command that serve has too, as given; the person typing is the owner. */
-  private List<String> serveFlags() {
+  static List<String> serveFlags(Arguments arguments) {
     List<String> flags = new ArrayList<>(List.of("--allow-http", "--allow-private-hosts"));
     boolean level = false;
-    for (OptionSpec option : spec.commandLine().getParseResult().matchedOptions()) {
-      String name = option.longestName();
-      if (option.userObject() == null || name.equals("--json") || flags.contains(name)) {
-        continue;
-      }
-      level |= name.equals("--log-level");
-      if (option.arity().max() == 0) {
-        flags.add(name);
-      } else {
-        option.originalStringValues().forEach(value -> flags.add(name + "=" + value));
+    for (String word : arguments.optionWords()) {
+      if (!word.equals("--json") && !flags.contains(word)) {
+        flags.add(word);
+        level |= word.startsWith("--log-level=");
       }
     }
     if (!level) {

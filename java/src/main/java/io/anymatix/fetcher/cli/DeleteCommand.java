@@ -2,31 +2,12 @@ package io.anymatix.fetcher.cli;
 
 import io.anymatix.fetcher.fetch.Fetcher;
 import java.io.PrintWriter;
-import java.util.List;
-import java.util.concurrent.Callable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 
 /** Removes what urls left in the store. */
-@Command(
-    name = "delete",
-    description = "Removes the files that a url left, unless another url refers to them.",
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class DeleteCommand implements Callable<Integer> {
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-  @Mixin PlaceOptions place;
-
-  @Parameters(arity = "1..*", paramLabel = "URL", description = "whose files to remove")
-  List<String> urls;
-
-  @Option(names = "--json", description = "print JSON, one result a line")
-  boolean json;
+final class DeleteCommand implements Command {
+  private static final Option JSON = Command.flag("json", "print JSON, one result a line");
 
   private final PrintWriter out;
 
@@ -35,10 +16,32 @@ final class DeleteCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws Exception {
-    try (Fetcher fetcher = place.open(options, spec.commandLine())) {
-      for (String url : urls) {
-        Fetcher.DeleteResult result = fetcher.delete(url, place.type, place.dir());
+  public String name() {
+    return "delete";
+  }
+
+  @Override
+  public String description() {
+    return "Removes the files that a url left, unless another url refers to them.";
+  }
+
+  @Override
+  public Operands operands() {
+    return Operands.several("URL", "whose files to remove");
+  }
+
+  @Override
+  public Options options() {
+    return OwnerOptions.addTo(PlaceOptions.addTo(new Options()).addOption(JSON));
+  }
+
+  @Override
+  public int run(Arguments arguments) throws Exception {
+    PlaceOptions place = new PlaceOptions(arguments);
+    boolean json = arguments.flag(JSON);
+    try (Fetcher fetcher = place.open(new OwnerOptions(arguments))) {
+      for (String url : arguments.operands()) {
+        Fetcher.DeleteResult result = fetcher.delete(url, place.type(), place.dir());
         if (json) {
           out.println(JsonLine.of(result));
         } else {

@@ -4,29 +4,22 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
 
 /** Shows the main job without a network; see {@link Demo}. */
-@Command(
-    name = "demo",
-    description =
-        "Shows downloads, a resume after a kill and the files left, with a server of its own.",
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class DemoCommand implements Callable<Integer> {
+final class DemoCommand implements Command {
   private static final Logger log = LoggerFactory.getLogger(DemoCommand.class);
 
   private static final long CHILD_PATIENCE_SECONDS = 5;
 
-  @Option(names = "--keep", description = "keep the temporary folder with the models")
-  boolean keep;
+  private static final Option KEEP =
+      Command.flag("keep", "keep the temporary folder with the models");
 
   private final PrintWriter out;
 
@@ -35,7 +28,23 @@ final class DemoCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws IOException, InterruptedException {
+  public String name() {
+    return "demo";
+  }
+
+  @Override
+  public String description() {
+    return "Shows downloads, a resume after a kill and the files left, with a server of its own.";
+  }
+
+  @Override
+  public Options options() {
+    return new Options().addOption(KEEP);
+  }
+
+  @Override
+  public int run(Arguments arguments) throws IOException, InterruptedException {
+    boolean keep = arguments.flag(KEEP);
     Path folder = Files.createTempDirectory("anymatix-fetcher-demo-").toRealPath();
     Thread removal = new Thread(() -> removeQuietly(folder), "demo-removal");
     if (!keep) {

@@ -11,49 +11,25 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 
 /** Fetches urls one after the other; paths go to stdout, progress to stderr. */
-@Command(
-    name = "fetch",
-    description = "Fetches urls into a folder or into the folder of a model type.",
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class FetchCommand implements Callable<Integer> {
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-
-  @Parameters(arity = "1..*", paramLabel = "URL", description = "what to fetch")
-  List<String> urls;
-
-  @Option(
-      names = {"--dir", "-d"},
-      paramLabel = "D",
-      description = "folder to write to; default: this folder, unless --type is given")
-  @Nullable Path dir;
-
-  @Option(
-      names = {"--type", "-t"},
-      paramLabel = "T",
-      description = "model type, such as checkpoint or lora; needs --models-dir or --folder")
-  @Nullable String type;
-
-  @Option(names = "--sha256", paramLabel = "HEX", description = "hash that the file must have")
-  @Nullable String sha256;
-
-  @Option(names = "--name", paramLabel = "N", description = "plain name to lay beside the file")
-  @Nullable String name;
-
-  @Option(names = "--json", description = "print results as JSON, one a line")
-  boolean json;
+final class FetchCommand implements Command {
+  private static final Option DIR =
+      Command.valued(
+          "d", "dir", "D", "folder to write to; default: this folder, unless --type is given");
+  private static final Option TYPE =
+      Command.valued(
+          "t",
+          "type",
+          "T",
+          "model type, such as checkpoint or lora; needs --models-dir or --folder");
+  private static final Option SHA256 =
+      Command.valued("sha256", "HEX", "hash that the file must have");
+  private static final Option NAME =
+      Command.valued("name", "N", "plain name to lay beside the file");
+  private static final Option JSON = Command.flag("json", "print results as JSON, one a line");
 
   private final PrintWriter out;
   private final PrintWriter err;
@@ -64,12 +40,39 @@ final class FetchCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws Exception {
+  public String name() {
+    return "fetch";
+  }
+
+  @Override
+  public String description() {
+    return "Fetches urls into a folder or into the folder of a model type.";
+  }
+
+  @Override
+  public Operands operands() {
+    return Operands.several("URL", "what to fetch");
+  }
+
+  @Override
+  public Options options() {
+    Options own = new Options();
+    own.addOption(DIR).addOption(TYPE).addOption(SHA256).addOption(NAME).addOption(JSON);
+    return OwnerOptions.addTo(own);
+  }
+
+  @Override
+  public int run(Arguments arguments) throws Exception {
+    List<String> urls = arguments.operands();
+    Path dir = arguments.path(DIR);
+    String type = arguments.text(TYPE);
+    String sha256 = arguments.text(SHA256);
+    String name = arguments.text(NAME);
+    boolean json = arguments.flag(JSON);
     if (urls.size() > 1 && (sha256 != null || name != null)) {
-      throw new ParameterException(
-          spec.commandLine(), "--sha256 and --name go with one URL, not with several.");
+      throw new UsageException("--sha256 and --name go with one URL, not with several.");
     }
-    Config config = options.toConfig(spec.commandLine(), true);
+    Config config = new OwnerOptions(arguments).toConfig(true);
     Path folder = null;
     if (dir != null || type == null) {
       folder = (dir == null ? Path.of("") : dir).toAbsolutePath().normalize();
@@ -86,9 +89,20 @@ final class FetchCommand implements Callable<Integer> {
       int worst = 0;
       List<String> failed = new ArrayList<>();
       for (String url : urls) {
+        FetchRequest request =
+            new FetchRequest(
+                url,
+                folder == null ? type : null,
+                folder == null ? null : folder.toString(),
+                null,
+                sha256,
+                name,
+                null,
+                null,
+                null);
         current[0] = new Download();
         try {
-          FetchResult result = one(fetcher, request(url, folder), current[0], screen);
+          FetchResult result = one(fetcher, request, current[0], screen);
           out.println(json ? JsonLine.of(result) : result.path());
         } catch (FetchException e) {
           failed.add(url);
@@ -114,18 +128,5 @@ final class FetchCommand implements Callable<Integer> {
       view.completed(result);
       return result;
     }
-  }
-
-  private FetchRequest request(String url, @Nullable Path folder) {
-    return new FetchRequest(
-        url,
-        folder == null ? type : null,
-        folder == null ? null : folder.toString(),
-        null,
-        sha256,
-        name,
-        null,
-        null,
-        null);
   }
 }

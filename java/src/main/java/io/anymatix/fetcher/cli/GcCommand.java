@@ -5,45 +5,18 @@ import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.fetch.StoreKeeper;
 import io.anymatix.fetcher.fetch.StoreKeeper.GcResult;
 import java.io.PrintWriter;
-import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 
 /** Removes what nobody needs any more from the model folders; at first only tells. */
-@Command(
-    name = "gc",
-    description = {
-      "Tells which files nobody needs any more: old parts that nobody downloads, temporary files,"
-          + " sidecar files without a model. Removes them with --remove. Never touches a model."
-    },
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class GcCommand implements Callable<Integer> {
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-  @Mixin PlaceOptions place;
-
-  @Option(
-      names = {"--remove", "--no-dry-run"},
-      description = "remove them")
-  boolean remove;
-
-  @Option(names = "--dry-run", description = "only tell, which is the default")
-  boolean dryRun;
-
-  @Option(
-      names = "--older-than",
-      paramLabel = "DAYS",
-      description = "parts that were written to within this many days stay; default 7")
-  @Nullable Integer olderThanDays;
-
-  @Option(names = "--json", description = "print the result as JSON")
-  boolean json;
+final class GcCommand implements Command {
+  private static final Option REMOVE = Command.flag("remove", "remove them");
+  private static final Option NO_DRY_RUN = Command.flag("no-dry-run", "the same as --remove");
+  private static final Option DRY_RUN = Command.flag("dry-run", "only tell, which is the default");
+  private static final Option OLDER_THAN =
+      Command.valued(
+          "older-than", "DAYS", "parts that were written to within this many days stay; default 7");
+  private static final Option JSON = Command.flag("json", "print the result as JSON");
 
   private final PrintWriter out;
 
@@ -52,13 +25,36 @@ final class GcCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws Exception {
-    if (remove && dryRun) {
-      throw new ParameterException(spec.commandLine(), "Either --remove or --dry-run.");
+  public String name() {
+    return "gc";
+  }
+
+  @Override
+  public String description() {
+    return "Tells which files nobody needs any more: old parts that nobody downloads, temporary"
+        + " files, sidecar files without a model. Removes them with --remove. Never touches a"
+        + " model.";
+  }
+
+  @Override
+  public Options options() {
+    Options own = PlaceOptions.addTo(new Options());
+    own.addOption(REMOVE).addOption(NO_DRY_RUN).addOption(DRY_RUN);
+    return OwnerOptions.addTo(own.addOption(OLDER_THAN).addOption(JSON));
+  }
+
+  @Override
+  public int run(Arguments arguments) throws Exception {
+    PlaceOptions place = new PlaceOptions(arguments);
+    boolean remove = arguments.flag(REMOVE) || arguments.flag(NO_DRY_RUN);
+    boolean json = arguments.flag(JSON);
+    Integer olderThanDays = arguments.integer(OLDER_THAN);
+    if (remove && arguments.flag(DRY_RUN)) {
+      throw new UsageException("Either --remove or --dry-run.");
     }
-    try (Fetcher fetcher = place.open(options, spec.commandLine())) {
+    try (Fetcher fetcher = place.open(new OwnerOptions(arguments))) {
       GcResult result =
-          new StoreKeeper(fetcher).gc(place.type, place.dir(), !remove, olderThanDays);
+          new StoreKeeper(fetcher).gc(place.type(), place.dir(), !remove, olderThanDays);
       if (json) {
         out.println(JsonLine.of(result));
       } else {

@@ -15,27 +15,13 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.Callable;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
 /** Shows what the model folders hold. */
-@Command(
-    name = "list",
-    description = "Lists what the model folders hold, and how it was proven. Changes nothing.",
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class ListCommand implements Callable<Integer> {
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-  @Mixin PlaceOptions place;
-
-  @Option(names = "--json", description = "print the whole list as JSON")
-  boolean json;
+final class ListCommand implements Command {
+  private static final Option JSON = Command.flag("json", "print the whole list as JSON");
 
   private final PrintWriter out;
 
@@ -44,9 +30,26 @@ final class ListCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws Exception {
-    try (Fetcher fetcher = place.open(options, spec.commandLine())) {
-      Listing listing = new StoreKeeper(fetcher).list(place.type, place.dir());
+  public String name() {
+    return "list";
+  }
+
+  @Override
+  public String description() {
+    return "Lists what the model folders hold, and how it was proven. Changes nothing.";
+  }
+
+  @Override
+  public Options options() {
+    return OwnerOptions.addTo(PlaceOptions.addTo(new Options()).addOption(JSON));
+  }
+
+  @Override
+  public int run(Arguments arguments) throws Exception {
+    PlaceOptions place = new PlaceOptions(arguments);
+    boolean json = arguments.flag(JSON);
+    try (Fetcher fetcher = place.open(new OwnerOptions(arguments))) {
+      Listing listing = new StoreKeeper(fetcher).list(place.type(), place.dir());
       if (json) {
         out.println(JsonLine.of(listing));
         return 0;

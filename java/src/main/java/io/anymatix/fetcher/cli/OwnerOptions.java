@@ -8,102 +8,111 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 
 /** The flags that every sub-command takes, and the environment variables behind them. */
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
 final class OwnerOptions {
-  private static final Pattern RATE =
-      Pattern.compile("(\\d{1,12})\\s*([KMG]?)", Pattern.CASE_INSENSITIVE);
-
-  @Option(
-      names = "--models-dir",
-      paramLabel = "D",
-      description = "folder that holds the type folders (ANYMATIX_MODELS_DIR)")
-  @Nullable Path modelsDir;
-
-  @Option(
-      names = "--folder",
-      paramLabel = "NAME=D",
-      description = "a folder of ComfyUI's table; repeat for more, the first is written to")
-  List<String> folders = new ArrayList<>();
-
-  @Option(names = "--allow-http", description = "reach plain http (ANYMATIX_ALLOW_HTTP=1)")
-  boolean allowHttp;
-
-  @Option(
-      names = "--allow-private-hosts",
-      description = "reach loopback and private addresses (ANYMATIX_ALLOW_PRIVATE_HOSTS=1)")
-  boolean allowPrivateHosts;
-
-  @Option(
-      names = "--allowed-hosts",
-      paramLabel = "a,b",
-      split = ",",
-      description = "only these hosts, exact or dot-suffix (ANYMATIX_ALLOWED_HOSTS)")
-  List<String> allowedHosts = new ArrayList<>();
-
-  @Option(
-      names = "--connect-to",
-      paramLabel = "HOST1:PORT1:HOST2:PORT2",
-      description = "as curl's option of this name; repeat for more (ANYMATIX_CONNECT_TO)")
-  List<String> connectTo = new ArrayList<>();
-
-  @Option(
-      names = "--ca-file",
-      paramLabel = "F",
-      description =
+  private static final Option MODELS_DIR =
+      Command.valued("models-dir", "D", "folder that holds the type folders (ANYMATIX_MODELS_DIR)");
+  private static final Option FOLDER =
+      Command.valued(
+          "folder",
+          "NAME=D",
+          "a folder of ComfyUI's table; repeat for more, the first is written to");
+  private static final Option ALLOW_HTTP =
+      Command.flag("allow-http", "reach plain http (ANYMATIX_ALLOW_HTTP=1)");
+  private static final Option ALLOW_PRIVATE_HOSTS =
+      Command.flag(
+          "allow-private-hosts",
+          "reach loopback and private addresses (ANYMATIX_ALLOW_PRIVATE_HOSTS=1)");
+  private static final Option ALLOWED_HOSTS =
+      Command.valued(
+          "allowed-hosts", "a,b", "only these hosts, exact or dot-suffix (ANYMATIX_ALLOWED_HOSTS)");
+  private static final Option CONNECT_TO =
+      Command.valued(
+          "connect-to",
+          "HOST1:PORT1:HOST2:PORT2",
+          "as curl's option of this name; repeat for more (ANYMATIX_CONNECT_TO)");
+  private static final Option CA_FILE =
+      Command.valued(
+          "ca-file",
+          "F",
           "more trusted certificates, PEM"
-              + " (SSL_CERT_FILE, SSL_CERT_DIR, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE)")
-  @Nullable Path caFile;
-
-  @Option(
-      names = "--accept-any-content",
-      description = "store bytes without looking at them (ANYMATIX_ACCEPT_ANY_CONTENT=1)")
-  boolean acceptAnyContent;
-
-  @Option(
-      names = "--refuse-pickle",
-      description = "refuse .ckpt .pt .pth .bin .pkl (ANYMATIX_REFUSE_PICKLE=1)")
-  boolean refusePickle;
-
-  @Option(
-      names = "--connections",
-      paramLabel = "N",
-      description =
+              + " (SSL_CERT_FILE, SSL_CERT_DIR, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE)");
+  private static final Option ACCEPT_ANY_CONTENT =
+      Command.flag(
+          "accept-any-content",
+          "store bytes without looking at them (ANYMATIX_ACCEPT_ANY_CONTENT=1)");
+  private static final Option REFUSE_PICKLE =
+      Command.flag("refuse-pickle", "refuse .ckpt .pt .pth .bin .pkl (ANYMATIX_REFUSE_PICKLE=1)");
+  private static final Option CONNECTIONS =
+      Command.valued(
+          "connections",
+          "N",
           "connections for one file at most, 1 to 64; default: as many as pay"
-              + " (ANYMATIX_CONNECTIONS)")
-  @Nullable Integer connections;
+              + " (ANYMATIX_CONNECTIONS)");
+  private static final Option LIMIT_RATE =
+      Command.valued(
+          "limit-rate",
+          "R",
+          "bytes a second for all transfers; K, M, G = 1024^n (ANYMATIX_LIMIT_RATE)");
+  private static final Option STALL_TIMEOUT =
+      Command.valued(
+          "stall-timeout",
+          "S",
+          "seconds of silence that end a connection; default 20 (ANYMATIX_STALL_TIMEOUT)");
+  private static final Option OFFLINE =
+      Command.flag("offline", "request nothing (ANYMATIX_OFFLINE=1)");
+  private static final Option LOG_LEVEL =
+      Command.valued(
+          "log-level", "L", "error, warn, info, debug or trace; default info (ANYMATIX_LOG_LEVEL)");
 
-  @Option(
-      names = "--limit-rate",
-      paramLabel = "R",
-      description = "bytes a second for all transfers; K, M, G = 1024^n (ANYMATIX_LIMIT_RATE)")
-  @Nullable String limitRate;
+  private final Arguments arguments;
 
-  @Option(
-      names = "--stall-timeout",
-      paramLabel = "S",
-      description = "seconds of silence that end a connection; default 20 (ANYMATIX_STALL_TIMEOUT)")
-  @Nullable Double stallTimeoutSeconds;
+  OwnerOptions(Arguments arguments) {
+    this.arguments = arguments;
+  }
 
-  @Option(names = "--offline", description = "request nothing (ANYMATIX_OFFLINE=1)")
-  boolean offline;
+  /** Adds them to those of a command. */
+  static Options addTo(Options options) {
+    return options
+        .addOption(MODELS_DIR)
+        .addOption(FOLDER)
+        .addOption(ALLOW_HTTP)
+        .addOption(ALLOW_PRIVATE_HOSTS)
+        .addOption(ALLOWED_HOSTS)
+        .addOption(CONNECT_TO)
+        .addOption(CA_FILE)
+        .addOption(ACCEPT_ANY_CONTENT)
+        .addOption(REFUSE_PICKLE)
+        .addOption(CONNECTIONS)
+        .addOption(LIMIT_RATE)
+        .addOption(STALL_TIMEOUT)
+        .addOption(OFFLINE)
+        .addOption(LOG_LEVEL);
+  }
 
-  @Option(
-      names = "--log-level",
-      paramLabel = "L",
-      description = "error, warn, info, debug or trace; default info (ANYMATIX_LOG_LEVEL)")
-  @Nullable String logLevel;
+  /**
+   * The settings that flags and this process's environment give together.
+   *
+   * @param typedByOwner at a terminal whoever types is the owner: http and private hosts are on
+   * @throws UsageException if a value makes no sense, with what is expected
+   */
+  Config toConfig(boolean typedByOwner) {
+    try {
+      return toConfig(System.getenv(), typedByOwner);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+  }
 
   /**
    * The settings that flags and environment give together; a flag wins.
@@ -113,32 +122,40 @@ final class OwnerOptions {
    */
   Config toConfig(Map<String, String> environment, boolean typedByOwner) {
     Environment env = new Environment(environment);
-    LogSetup.setLevel(logLevel != null ? logLevel : env.text("ANYMATIX_LOG_LEVEL", "info"));
+    String level = arguments.text(LOG_LEVEL);
+    LogSetup.setLevel(level != null ? level : env.text("ANYMATIX_LOG_LEVEL", "info"));
+    Path modelsDir = arguments.path(MODELS_DIR);
     Path models = modelsDir != null ? modelsDir : env.path("ANYMATIX_MODELS_DIR");
+    List<String> hosts = arguments.items(ALLOWED_HOSTS);
+    List<String> connectTo = arguments.texts(CONNECT_TO);
+    String limitRate = arguments.text(LIMIT_RATE);
     String rate = limitRate != null ? limitRate : env.text("ANYMATIX_LIMIT_RATE", "");
     return Config.builder()
         .modelsDir(models == null ? null : models.toAbsolutePath().normalize())
         .folders(folderTable())
-        .allowHttp(typedByOwner || allowHttp || env.isOn("ANYMATIX_ALLOW_HTTP"))
+        .allowHttp(arguments.flag(ALLOW_HTTP) || typedByOwner || env.isOn("ANYMATIX_ALLOW_HTTP"))
         .allowPrivateHosts(
-            typedByOwner || allowPrivateHosts || env.isOn("ANYMATIX_ALLOW_PRIVATE_HOSTS"))
-        .allowedHosts(allowedHosts.isEmpty() ? env.list("ANYMATIX_ALLOWED_HOSTS") : allowedHosts)
+            arguments.flag(ALLOW_PRIVATE_HOSTS)
+                || typedByOwner
+                || env.isOn("ANYMATIX_ALLOW_PRIVATE_HOSTS"))
+        .allowedHosts(hosts.isEmpty() ? env.list("ANYMATIX_ALLOWED_HOSTS") : hosts)
         .connectTo(connectTo.isEmpty() ? env.list("ANYMATIX_CONNECT_TO") : connectTo)
         .certificates(certificates(env))
         .proxies(ProxyVariables.of(environment))
-        .acceptAnyContent(acceptAnyContent || env.isOn("ANYMATIX_ACCEPT_ANY_CONTENT"))
-        .refusePickle(refusePickle || env.isOn("ANYMATIX_REFUSE_PICKLE"))
+        .acceptAnyContent(
+            arguments.flag(ACCEPT_ANY_CONTENT) || env.isOn("ANYMATIX_ACCEPT_ANY_CONTENT"))
+        .refusePickle(arguments.flag(REFUSE_PICKLE) || env.isOn("ANYMATIX_REFUSE_PICKLE"))
         .maxConnections(connections(env))
         .maxBytesPerSecond(rate.isEmpty() || rate.equals("0") ? null : bytesPerSecond(rate))
         .stallTimeout(stallTimeout(env))
-        .offline(offline || env.isOn("ANYMATIX_OFFLINE"))
+        .offline(arguments.flag(OFFLINE) || env.isOn("ANYMATIX_OFFLINE"))
         .home(HomeFolder.of(environment))
         .build();
   }
 
   private Map<String, List<Path>> folderTable() {
     Map<String, List<Path>> table = new LinkedHashMap<>();
-    for (String folder : folders) {
+    for (String folder : arguments.texts(FOLDER)) {
       int equals = folder.indexOf('=');
       if (equals < 1) {
         throw new IllegalArgumentException("--folder wants NAME=D, not " + folder);
@@ -151,6 +168,7 @@ final class OwnerOptions {
 
   /** The flag's file, which must be there; else whatever the variables name and is there. */
   private List<Path> certificates(Environment env) {
+    Path caFile = arguments.path(CA_FILE);
     if (caFile != null) {
       if (!Files.isReadable(caFile)) {
         throw new IllegalArgumentException("--ca-file names no readable file: " + caFile);
@@ -161,15 +179,21 @@ final class OwnerOptions {
     named.addAll(env.paths("SSL_CERT_DIR"));
     named.addAll(env.paths("REQUESTS_CA_BUNDLE"));
     named.addAll(env.paths("CURL_CA_BUNDLE"));
-    return named.stream().filter(Files::isReadable).distinct().toList();
+    List<Path> readable = new ArrayList<>();
+    for (Path path : named) {
+      if (Files.isReadable(path) && !readable.contains(path)) {
+        readable.add(path);
+      }
+    }
+    return readable;
   }
 
   private @Nullable Integer connections(Environment env) {
+    Integer count = arguments.integer(CONNECTIONS);
     double ofEnvironment = env.number("ANYMATIX_CONNECTIONS", Double.NaN);
-    Integer count =
-        connections != null || Double.isNaN(ofEnvironment)
-            ? connections
-            : Integer.valueOf((int) ofEnvironment);
+    if (count == null && !Double.isNaN(ofEnvironment)) {
+      count = (int) ofEnvironment;
+    }
     if (count != null && (count < 1 || count > 64)) {
       throw new IllegalArgumentException("--connections wants 1 to 64, not " + count);
     }
@@ -177,9 +201,10 @@ final class OwnerOptions {
   }
 
   private Duration stallTimeout(Environment env) {
+    Double typed = arguments.decimal(STALL_TIMEOUT);
     double seconds =
-        stallTimeoutSeconds != null
-            ? stallTimeoutSeconds
+        typed != null
+            ? typed
             : env.number(
                 "ANYMATIX_STALL_TIMEOUT", (double) Config.DEFAULT_STALL_TIMEOUT.toSeconds());
     if (!(seconds >= 0.1 && seconds <= 3600)) {
@@ -189,7 +214,8 @@ final class OwnerOptions {
   }
 
   private static long bytesPerSecond(String text) {
-    Matcher rate = RATE.matcher(text.strip());
+    Matcher rate =
+        Pattern.compile("(\\d{1,12})\\s*([KMG]?)", Pattern.CASE_INSENSITIVE).matcher(text.strip());
     if (!rate.matches()) {
       throw new IllegalArgumentException("--limit-rate wants bytes a second, such as 20M");
     }
@@ -209,19 +235,30 @@ final class OwnerOptions {
     }
 
     List<String> list(String name) {
-      return Arrays.stream(text(name, "").split(",", -1))
-          .map(String::strip)
-          .filter(item -> !item.isEmpty())
-          .toList();
+      return list(name, ',');
+    }
+
+    private List<String> list(String name, char separator) {
+      List<String> items = new ArrayList<>();
+      String text = text(name, "");
+      for (int start = 0, end; start < text.length(); start = end + 1) {
+        end = text.indexOf(separator, start);
+        end = end < 0 ? text.length() : end;
+        String item = text.substring(start, end).strip();
+        if (!item.isEmpty()) {
+          items.add(item);
+        }
+      }
+      return items;
     }
 
     /** Paths between the platform's path separators. */
     List<Path> paths(String name) {
-      return Arrays.stream(text(name, "").split(Pattern.quote(File.pathSeparator), -1))
-          .map(String::strip)
-          .filter(item -> !item.isEmpty())
-          .map(Path::of)
-          .toList();
+      List<Path> paths = new ArrayList<>();
+      for (String item : list(name, File.pathSeparatorChar)) {
+        paths.add(Path.of(item));
+      }
+      return paths;
     }
 
     @Nullable Path path(String name) {
@@ -236,15 +273,6 @@ final class OwnerOptions {
       } catch (NumberFormatException e) {
         throw new IllegalArgumentException(name + " is no number: " + text, e);
       }
-    }
-  }
-
-  /** The same, with a mistake told as one of the command line's usage. */
-  Config toConfig(picocli.CommandLine command, boolean typedByOwner) {
-    try {
-      return toConfig(System.getenv(), typedByOwner);
-    } catch (IllegalArgumentException e) {
-      throw new ParameterException(command, String.valueOf(e.getMessage()));
     }
   }
 }

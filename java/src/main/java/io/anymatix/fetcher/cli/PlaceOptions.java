@@ -3,28 +3,33 @@ package io.anymatix.fetcher.cli;
 import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.fetch.Fetcher;
 import java.nio.file.Path;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 import org.jspecify.annotations.Nullable;
-import picocli.CommandLine;
-import picocli.CommandLine.Option;
 
 /** Which model folders a command is about. */
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
 final class PlaceOptions {
-  @Option(
-      names = {"--dir", "-d"},
-      paramLabel = "D",
-      description = "folder to look in; default: all model folders, else this folder")
-  @Nullable Path dir;
+  private static final Option DIR =
+      Command.valued(
+          "d", "dir", "D", "folder to look in; default: all model folders, else this folder");
+  private static final Option TYPE = Command.valued("t", "type", "T", "only folders of this type");
 
-  @Option(
-      names = {"--type", "-t"},
-      paramLabel = "T",
-      description = "only folders of this type")
-  @Nullable String type;
+  private @Nullable Path dir;
+  private final @Nullable String type;
 
-  /** A fetcher on these folders; where none was named, {@link #dir} is set to this folder. */
-  Fetcher open(OwnerOptions options, CommandLine command) {
-    Config config = options.toConfig(command, true);
+  PlaceOptions(Arguments arguments) {
+    this.dir = arguments.path(DIR);
+    this.type = arguments.text(TYPE);
+  }
+
+  /** Adds them to those of a command. */
+  static Options addTo(Options options) {
+    return options.addOption(DIR).addOption(TYPE);
+  }
+
+  /** A fetcher on these folders; where none was named, {@link #dir} is this folder from now on. */
+  Fetcher open(OwnerOptions options) {
+    Config config = options.toConfig(true);
     boolean noRoots = config.modelsDir() == null && config.folders().isEmpty();
     if (dir != null || noRoots) {
       dir = (dir == null ? Path.of("") : dir).toAbsolutePath().normalize();
@@ -39,5 +44,10 @@ final class PlaceOptions {
   /** The folder as the fetcher takes it. */
   @Nullable String dir() {
     return dir == null ? null : dir.toString();
+  }
+
+  /** The type, or null for all. */
+  @Nullable String type() {
+    return type;
   }
 }

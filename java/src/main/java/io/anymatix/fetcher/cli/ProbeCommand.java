@@ -4,32 +4,12 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import io.anymatix.fetcher.fetch.Fetcher;
 import java.io.PrintWriter;
-import java.util.List;
-import java.util.concurrent.Callable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 
 /** Says what a server tells about urls, without downloading them. */
-@Command(
-    name = "probe",
-    description = "Asks what is behind a url: name, length, ranges, hash. Downloads nothing.",
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class ProbeCommand implements Callable<Integer> {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-
-  @Parameters(arity = "1..*", paramLabel = "URL", description = "what to ask about")
-  List<String> urls;
-
-  @Option(names = "--json", description = "print JSON, one result a line")
-  boolean json;
+final class ProbeCommand implements Command {
+  private static final Option JSON = Command.flag("json", "print JSON, one result a line");
 
   private final PrintWriter out;
 
@@ -38,13 +18,33 @@ final class ProbeCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws Exception {
-    try (Fetcher fetcher = new Fetcher(options.toConfig(spec.commandLine(), true))) {
-      for (String url : urls) {
+  public String name() {
+    return "probe";
+  }
+
+  @Override
+  public String description() {
+    return "Asks what is behind a url: name, length, ranges, hash. Downloads nothing.";
+  }
+
+  @Override
+  public Operands operands() {
+    return Operands.several("URL", "what to ask about");
+  }
+
+  @Override
+  public Options options() {
+    return OwnerOptions.addTo(new Options().addOption(JSON));
+  }
+
+  @Override
+  public int run(Arguments arguments) throws Exception {
+    ObjectMapper json = new ObjectMapper();
+    json.configure(SerializationFeature.INDENT_OUTPUT, !arguments.flag(JSON));
+    try (Fetcher fetcher = new Fetcher(new OwnerOptions(arguments).toConfig(true))) {
+      for (String url : arguments.operands()) {
         Fetcher.ProbeResult result = fetcher.probe(url, null);
-        out.println(
-            (json ? JSON.writer() : JSON.writer().with(SerializationFeature.INDENT_OUTPUT))
-                .writeValueAsString(result));
+        out.println(json.writeValueAsString(result));
       }
       return 0;
     }

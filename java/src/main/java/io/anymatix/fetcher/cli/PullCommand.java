@@ -12,59 +12,22 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 
 /** Fetches a list of models, several at a time; paths go to stdout, everything else to stderr. */
-@Command(
-    name = "pull",
-    description = {
-      "Fetches a list of models, or those of a ComfyUI workflow, several at a time.",
-      "Run again, it fetches what is missing."
-    },
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class PullCommand implements Callable<Integer> {
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-
-  @Parameters(
-      paramLabel = "LIST|WORKFLOW.json",
-      description = "lines \"url [type|folder] [name] [sha256]\", JSON, YAML, or a workflow")
-  Path list;
-
-  @Option(
-      names = {"--type", "-t"},
-      paramLabel = "T",
-      description = "type or folder of entries that name none")
-  @Nullable String type;
-
-  @Option(
-      names = "--marker",
-      paramLabel = "F",
-      description = "file to write when every file that is not optional is there")
-  @Nullable Path marker;
-
-  @Option(
-      names = "--as-named",
-      description = "lay each file's plain name beside the stored one, as a hard link")
-  boolean asNamed;
-
-  @Option(names = "--small-first", description = "small files first, instead of as listed")
-  boolean smallFirst;
-
-  @Option(names = "--parallel", paramLabel = "N", description = "files at a time; default 4")
-  @Nullable Integer parallel;
-
-  @Option(names = "--json", description = "print one JSON object with all results")
-  boolean json;
+final class PullCommand implements Command {
+  private static final Option TYPE =
+      Command.valued("t", "type", "T", "type or folder of entries that name none");
+  private static final Option MARKER =
+      Command.valued("marker", "F", "file to write when every file that is not optional is there");
+  private static final Option AS_NAMED =
+      Command.flag("as-named", "lay each file's plain name beside the stored one, as a hard link");
+  private static final Option SMALL_FIRST =
+      Command.flag("small-first", "small files first, instead of as listed");
+  private static final Option PARALLEL =
+      Command.valued("parallel", "N", "files at a time; default 4");
+  private static final Option JSON = Command.flag("json", "print one JSON object with all results");
 
   private final PrintWriter out;
   private final PrintWriter err;
@@ -78,19 +41,53 @@ final class PullCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws Exception {
-    Config config = options.toConfig(spec.commandLine(), true);
+  public String name() {
+    return "pull";
+  }
+
+  @Override
+  public String description() {
+    return "Fetches a list of models, or those of a ComfyUI workflow, several at a time. Run again,"
+        + " it fetches what is missing.";
+  }
+
+  @Override
+  public Operands operands() {
+    return Operands.one(
+        "LIST|WORKFLOW.json",
+        "lines \"url [type|folder] [name] [sha256]\", JSON, YAML, or a workflow");
+  }
+
+  @Override
+  public Options options() {
+    Options own = new Options();
+    own.addOption(TYPE).addOption(MARKER).addOption(AS_NAMED);
+    own.addOption(SMALL_FIRST).addOption(PARALLEL).addOption(JSON);
+    return OwnerOptions.addTo(own);
+  }
+
+  @Override
+  public int run(Arguments arguments) throws Exception {
+    Path list = arguments.operandPath();
+    String type = arguments.text(TYPE);
+    boolean asNamed = arguments.flag(AS_NAMED);
+    boolean json = arguments.flag(JSON);
+    Batch.Options options = batchOptions(arguments);
+    Config config = new OwnerOptions(arguments).toConfig(true);
     if (config.modelsDir() == null && config.folders().isEmpty()) {
-      throw new ParameterException(
-          spec.commandLine(), "pull needs to know where models live: --models-dir or --folder.");
+      throw new UsageException("pull needs to know where models live: --models-dir or --folder.");
     }
     Download listing = new Download();
     cancel = listing::cancel;
     try (Fetcher fetcher = new Fetcher(config);
         Interrupt interrupt = Interrupt.onSignal(err, Interrupt.RESUMABLE, () -> cancel.run());
         Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
-      List<Batch.Item> items = items(fetcher, listing);
-      Batch batch = batch(fetcher, items);
+      List<Batch.Item> items =
+          ModelList.expanded(ModelList.read(list, type, asNamed, fetcher), fetcher, listing)
+              .stream()
+              .map(ModelList.Entry::item)
+              .toList();
+      Batch batch = new Batch(fetcher, items, options);
       cancel = batch::cancel;
       interrupt.throwIfSignalled();
       PullView view = new PullView(screen, batch, items);
@@ -98,25 +95,22 @@ final class PullCommand implements Callable<Integer> {
       try (view) {
         result = batch.run();
       }
-      print(result, view);
+      print(result, json, view);
       return interrupt.exitCode(exitCode(result));
     }
   }
 
-  private List<Batch.Item> items(Fetcher fetcher, Download listing) {
-    List<ModelList.Entry> entries = ModelList.read(list, type, asNamed, fetcher);
-    return ModelList.expanded(entries, fetcher, listing).stream()
-        .map(ModelList.Entry::item)
-        .toList();
+  private static Batch.Options batchOptions(Arguments arguments) {
+    Path marker = arguments.path(MARKER);
+    return new Batch.Options(
+        marker == null ? null : marker.toAbsolutePath().normalize().toString(),
+        true,
+        arguments.integer(PARALLEL),
+        arguments.flag(SMALL_FIRST),
+        arguments.flag(AS_NAMED));
   }
 
-  private Batch batch(Fetcher fetcher, List<Batch.Item> items) {
-    String markerPath = marker == null ? null : marker.toAbsolutePath().normalize().toString();
-    return new Batch(
-        fetcher, items, new Batch.Options(markerPath, true, parallel, smallFirst, asNamed));
-  }
-
-  private void print(Batch.Result result, PullView view) throws Exception {
+  private void print(Batch.Result result, boolean json, PullView view) throws Exception {
     if (json) {
       Map<String, Object> whole = new LinkedHashMap<>();
       whole.put("ok", result.ok());

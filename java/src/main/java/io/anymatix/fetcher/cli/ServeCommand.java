@@ -3,34 +3,20 @@ package io.anymatix.fetcher.cli;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.config.Config;
-import io.anymatix.fetcher.content.Redactor;
 import io.anymatix.fetcher.fetch.Fetcher;
 import io.anymatix.fetcher.rpc.FetcherMethods;
 import io.anymatix.fetcher.rpc.RpcMethods;
 import io.anymatix.fetcher.rpc.StdioServer;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.io.PrintWriter;
-import java.util.concurrent.Callable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Options;
 
 /**
  * The sidecar process: JSON-RPC on the standard streams until stdin ends, {@code shutdown} is
  * called, a signal asks for the end, or the parent process dies; then gone, with every part file
  * resumable.
  */
-@Command(
-    name = "serve",
-    description = "Speaks JSON-RPC 2.0 on stdin and stdout; logs go to stderr.",
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class ServeCommand implements Callable<Integer> {
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-
+final class ServeCommand implements Command {
   private final InputStream stdin;
   private final OutputStream stdout;
 
@@ -40,34 +26,26 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws InterruptedException {
-    return serve(options.toConfig(spec.commandLine(), false), stdin, stdout);
+  public String name() {
+    return "serve";
   }
 
-  /**
-   * The same for a command line without options, which is the shim's: to describe options to a
-   * parser that has none to read would be a third of the start.
-   */
-  static int serveWithoutOptions(InputStream stdin, OutputStream stdout, PrintWriter err) {
+  @Override
+  public String description() {
+    return "Speaks JSON-RPC 2.0 on stdin and stdout; logs go to stderr.";
+  }
+
+  @Override
+  public Options options() {
+    return OwnerOptions.addTo(new Options());
+  }
+
+  @Override
+  public int run(Arguments arguments) throws InterruptedException {
     loadJsonMeanwhile();
-    Config config;
-    try {
-      config = new OwnerOptions().toConfig(System.getenv(), false);
-    } catch (IllegalArgumentException e) {
-      err.println(Redactor.text(String.valueOf(e.getMessage())));
-      return Cli.EXIT_USAGE;
-    }
-    try {
-      return serve(config, stdin, stdout);
-    } catch (RuntimeException | InterruptedException e) {
-      return Cli.tell(e, err);
-    }
-  }
-
-  private static int serve(Config config, InputStream stdin, OutputStream stdout)
-      throws InterruptedException {
+    Config config = new OwnerOptions(arguments).toConfig(false);
     Fetcher fetcher = new Fetcher(config);
-    FetcherMethods methods = new FetcherMethods(fetcher, Cli.Version.number());
+    FetcherMethods methods = new FetcherMethods(fetcher, Cli.version());
     StdioServer server = new StdioServer(stdin, stdout, RpcMethods.class, methods);
     ProcessHandle.current().parent().ifPresent(parent -> stopWith(parent, server));
     Thread ending =

@@ -9,29 +9,14 @@ import io.anymatix.fetcher.fetch.StoreKeeper.CorruptEntry;
 import io.anymatix.fetcher.fetch.StoreKeeper.VerifyResult;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.util.concurrent.Callable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.Options;
 
 /** Hashes what is stored, and fetches again what is corrupt if asked to. */
-@Command(
-    name = "verify",
-    description = "Hashes stored models and reports what is corrupt.",
-    mixinStandardHelpOptions = true)
-@SuppressWarnings("NullAway.Init") // picocli fills the fields
-final class VerifyCommand implements Callable<Integer> {
-  @Spec CommandSpec spec;
-  @Mixin OwnerOptions options;
-  @Mixin PlaceOptions place;
-
-  @Option(names = "--repair", description = "fetch again what is corrupt or missing")
-  boolean repair;
-
-  @Option(names = "--json", description = "print the result as JSON")
-  boolean json;
+final class VerifyCommand implements Command {
+  private static final Option REPAIR =
+      Command.flag("repair", "fetch again what is corrupt or missing");
+  private static final Option JSON = Command.flag("json", "print the result as JSON");
 
   private final PrintWriter out;
   private final PrintWriter err;
@@ -42,16 +27,38 @@ final class VerifyCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws Exception {
+  public String name() {
+    return "verify";
+  }
+
+  @Override
+  public String description() {
+    return "Hashes stored models and reports what is corrupt.";
+  }
+
+  @Override
+  public Options options() {
+    Options own = PlaceOptions.addTo(new Options());
+    return OwnerOptions.addTo(own.addOption(REPAIR).addOption(JSON));
+  }
+
+  @Override
+  public int run(Arguments arguments) throws Exception {
+    PlaceOptions place = new PlaceOptions(arguments);
+    boolean repair = arguments.flag(REPAIR);
+    boolean json = arguments.flag(JSON);
     Download download = new Download();
-    try (Fetcher fetcher = place.open(options, spec.commandLine());
+    try (Fetcher fetcher = place.open(new OwnerOptions(arguments));
         Interrupt interrupt = Interrupt.onSignal(err, "", download::cancel)) {
-      VerifyResult result = verify(new StoreKeeper(fetcher), download);
+      VerifyResult result;
+      try (Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
+        result = verified(new StoreKeeper(fetcher), place, repair, download, screen);
+      }
       if (json) {
         out.println(JsonLine.of(result));
       } else {
         try (Screen screen = Screen.ofOutput(out)) {
-          show(result, screen);
+          show(result, repair, screen);
         }
       }
       boolean isSound = result.corrupt().stream().allMatch(CorruptEntry::repaired);
@@ -60,16 +67,16 @@ final class VerifyCommand implements Callable<Integer> {
   }
 
   @SuppressWarnings("try") // the view draws by itself
-  private VerifyResult verify(StoreKeeper keeper, Download download) throws IOException {
-    try (Screen screen = json ? Screen.none() : Screen.ofErrors(err)) {
-      ProgressView view = ProgressView.ofDownload(screen, download::snapshot);
-      try (view) {
-        return keeper.verify(place.type, place.dir(), repair, download);
-      }
+  private static VerifyResult verified(
+      StoreKeeper keeper, PlaceOptions place, boolean repair, Download download, Screen screen)
+      throws IOException {
+    ProgressView view = ProgressView.ofDownload(screen, download::snapshot);
+    try (view) {
+      return keeper.verify(place.type(), place.dir(), repair, download);
     }
   }
 
-  private void show(VerifyResult result, Screen screen) {
+  private static void show(VerifyResult result, boolean repair, Screen screen) {
     for (CorruptEntry entry : result.corrupt()) {
       boolean repaired = entry.repaired();
       String verdict =

@@ -16,12 +16,12 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.commons.cli.Options;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import picocli.CommandLine;
 
 /** What flags and environment make of the settings together. */
 class OwnerOptionsTest {
@@ -35,7 +35,8 @@ class OwnerOptionsTest {
 
   private static Config config(
       Map<String, String> environment, boolean typedByOwner, String... flags) {
-    OwnerOptions options = CommandLine.populateCommand(new OwnerOptions(), flags);
+    Options known = OwnerOptions.addTo(new Options());
+    OwnerOptions options = new OwnerOptions(Arguments.parse(known, Command.Operands.NONE, flags));
     Map<String, String> variables = new HashMap<>(environment);
     variables.putIfAbsent("HOME", "/nonexistent");
     return options.toConfig(variables, typedByOwner);
