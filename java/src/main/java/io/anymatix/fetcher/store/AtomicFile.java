@@ -92,12 +92,7 @@ final class AtomicFile {
   }
 
   private static void move(Path source, Path target) throws IOException {
-    FolderTurn.during(
-        target,
-        () -> {
-          move(source, target, Files::move);
-          return target;
-        });
+    move(source, target, Files::move);
   }
 
   /** Renames, as often as it takes until nobody else holds one of the two files any more. */

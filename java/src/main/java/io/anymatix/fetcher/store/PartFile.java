@@ -325,14 +325,11 @@ public final class PartFile implements AutoCloseable {
     if (!Files.exists(path)) {
       // NTFS fills a file with zeros up to a late write unless it was created as sparse.
       try {
-        FolderTurn.during(
+        FileChannel.open(
                 path,
-                () ->
-                    FileChannel.open(
-                        path,
-                        StandardOpenOption.CREATE_NEW,
-                        StandardOpenOption.SPARSE,
-                        StandardOpenOption.WRITE))
+                StandardOpenOption.CREATE_NEW,
+                StandardOpenOption.SPARSE,
+                StandardOpenOption.WRITE)
             .close();
       } catch (FileAlreadyExistsException e) {
         // Another process was faster; take what it made.

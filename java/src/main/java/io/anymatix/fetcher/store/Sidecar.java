@@ -198,14 +198,11 @@ public final class Sidecar {
   /** Writes its text to a file beside it, which {@link #publish} makes the sidecar file. */
   void writeAhead(Path draft) throws IOException {
     try (FileChannel channel =
-        FolderTurn.during(
+        FileChannel.open(
             draft,
-            () ->
-                FileChannel.open(
-                    draft,
-                    StandardOpenOption.CREATE,
-                    StandardOpenOption.TRUNCATE_EXISTING,
-                    StandardOpenOption.WRITE))) {
+            StandardOpenOption.CREATE,
+            StandardOpenOption.TRUNCATE_EXISTING,
+            StandardOpenOption.WRITE)) {
       AtomicFile.write(channel, PythonJson.write(json));
       channel.force(true);
     }

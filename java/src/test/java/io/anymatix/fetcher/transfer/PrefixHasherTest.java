@@ -101,12 +101,17 @@ class PrefixHasherTest {
     // Nothing is in the file: what is not taken from memory never ends.
     for (int position = 0; position < content.length; position += PIECE_BYTES) {
       ByteBuffer piece = piece(content, position, PIECE_BYTES);
-      while (hasher.exchange(piece, position) == piece) {
+      while (isLeft(hasher, piece, position)) {
         piece.position(0).limit(PIECE_BYTES); // it is not through with the one before
         Thread.onSpinWait();
       }
     }
     assertEquals(sha256(content), hasher.await().sha256());
+  }
+
+  @SuppressWarnings("ReferenceEquality") // which buffer it is says who has the bytes
+  private static boolean isLeft(PrefixHasher hasher, ByteBuffer piece, int position) {
+    return hasher.exchange(piece, position) == piece;
   }
 
   @Test
