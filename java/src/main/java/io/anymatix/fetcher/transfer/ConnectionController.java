@@ -221,9 +221,10 @@ final class ConnectionController {
     }
   }
 
-  /** Unless the processors are busy: then the next window is looked at for it. */
+  /** Unless the processors are busy: then fewer may bring as much, and cost less. */
   private void tryMore(long nowNanos) {
     if (isBusy) {
+      tryFewer(nowNanos);
       return;
     }
     int more = Math.min(cap, 2 * wanted);
