@@ -4,7 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.anymatix.fetcher.testing.ByteRangeServer;
+import io.anymatix.fetcher.testing.Content;
 import io.anymatix.fetcher.testing.SidecarProcess;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -54,16 +57,7 @@ class StartIT {
       Path models = Files.createDirectories(home.resolve("models"));
       sidecar.result("initialize", Map.of("modelsDir", models.toString()));
     }
-    List<String> ofTheJar;
-    try (Stream<String> lines = Files.lines(log)) {
-      ofTheJar =
-          lines
-              .map(LOADED::matcher)
-              .filter(Matcher::matches)
-              .filter(loaded -> loaded.group(2).contains("anymatix-fetcher.jar"))
-              .map(loaded -> loaded.group(1))
-              .toList();
-    }
+    List<String> ofTheJar = loaded(log, "anymatix-fetcher.jar");
     assertTrue(ofTheJar.contains("io.anymatix.fetcher.rpc.StdioServer"), "the log is readable");
     List<String> needless =
         ofTheJar.stream().filter(name -> NOT_FOR_A_START.matcher(name).matches()).toList();
@@ -71,6 +65,48 @@ class StartIT {
     assertFalse(
         ofTheJar.size() > MOST_CLASSES_OF_THE_JAR,
         ofTheJar.size() + " classes of the jar are loaded");
+  }
+
+  /** Of what costs a young process tens of milliseconds each, and a fetch can do without. */
+  @Test
+  void aFetchThatPrintsNoJsonLoadsNoMapperAndLinksNoRecordAtRunTime() throws Exception {
+    Path log = home.resolve("classes.log");
+    try (ByteRangeServer server = ByteRangeServer.start()) {
+      Content content = Content.random(1, 8 * Content.MIB);
+      SidecarProcess.Launch launch =
+          SidecarProcess.launch(home)
+              .jvmFlags("-Xlog:class+load:file=" + log)
+              .subcommand("fetch")
+              .arguments(
+                  server.serve("/m.bin", content).url(),
+                  "--accept-any-content",
+                  "--dir",
+                  home.resolve("models").toString());
+      try (SidecarProcess command = launch.start()) {
+        assertEquals(0, command.awaitExit(Duration.ofSeconds(60)), command::stderr);
+      }
+    }
+    List<String> all = loaded(log, "");
+    assertTrue(all.contains("io.anymatix.fetcher.transfer.RangeTier"), "the log is readable");
+    List<String> needless =
+        all.stream()
+            .filter(
+                name ->
+                    name.equals("com.fasterxml.jackson.databind.ObjectMapper")
+                        || name.equals("java.lang.runtime.ObjectMethods"))
+            .toList();
+    assertTrue(needless.isEmpty(), needless::toString);
+  }
+
+  private static List<String> loaded(Path log, String source) throws IOException {
+    try (Stream<String> lines = Files.lines(log)) {
+      return lines
+          .map(LOADED::matcher)
+          .filter(Matcher::matches)
+          .filter(loaded -> loaded.group(2).contains(source))
+          .map(loaded -> loaded.group(1))
+          .toList();
+    }
   }
 
   @ParameterizedTest

@@ -33,6 +33,9 @@ final class ConnectionController {
   /** Fewer connections are kept if they bring this part of what the more had brought. */
   private static final double AS_GOOD = 0.95;
 
+  /** The same while the processors are busy: then the hash is behind, and gets what is saved. */
+  private static final double AS_GOOD_IF_BUSY = 0.7;
+
   /** A rate below this part of the measured one has fallen. */
   private static final double FALLEN = 0.6;
 
@@ -258,7 +261,7 @@ final class ConnectionController {
   }
 
   private void judgeFewer(double rate, long nowNanos) {
-    if (rate >= AS_GOOD * baseRate) {
+    if (rate >= (isBusy ? AS_GOOD_IF_BUSY : AS_GOOD) * baseRate) {
       settle(rate);
       tryFewer(nowNanos);
     } else {
