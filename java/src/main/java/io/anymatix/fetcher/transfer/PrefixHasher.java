@@ -71,8 +71,7 @@ final class PrefixHasher {
    *
    * @param written all of the buffer's remaining bytes
    * @param position where in the file they begin
-   * @return an empty buffer to go on with; {@code written} is no longer the caller's if it is not
-   *     this one
+   * @return an empty buffer to go on with; {@code written} is no longer the caller's
    */
   ByteBuffer exchange(ByteBuffer written, long position) {
     if (position != nextPosition
