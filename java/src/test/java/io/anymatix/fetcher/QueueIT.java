@@ -74,7 +74,11 @@ class QueueIT {
       String second;
       try (SidecarProcess killed = start(false)) {
         killed.result("setOptions", Map.of("maxParallelFiles", 1));
-        id = killed.result("enqueue", Map.of("url", url, "type", "vae")).path("id").asText();
+        id =
+            killed
+                .result("enqueue", Map.of("url", url, "type", "vae", "connections", 8))
+                .path("id")
+                .asText();
         second =
             killed
                 .result(
