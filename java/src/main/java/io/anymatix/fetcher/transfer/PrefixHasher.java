@@ -20,12 +20,15 @@ import org.jspecify.annotations.Nullable;
  * arrives. When the last byte is there, little is left to do.
  */
 final class PrefixHasher {
-  /** What is read back or handed over at least, so that the hash does not run after each packet. */
+  /** What is read back at a time, at least, so that the hash does not run after each packet. */
   private static final int WORTHWHILE_BYTES = BufferPool.BUFFER_BYTES;
 
+  /**
+   * What is handed over, at least, so that a slow connection does not wake the hash all the time.
+   */
   private static final int HANDED_BYTES = 64 * 1024;
 
-  /** Read back at a time; it is to stay in the processor's cache until it is hashed. */
+  /** What one call reads back; it is to stay in the processor's cache until it is hashed. */
   private static final int READ_BYTES = 128 * 1024;
 
   private static final int CHUNK_BYTES = 32 * 1024;
