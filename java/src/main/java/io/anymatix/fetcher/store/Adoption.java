@@ -18,7 +18,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.LongConsumer;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -225,7 +224,7 @@ final class Adoption {
         && Files.isSameFile(proven.getParent(), target.getParent())) {
       return proven;
     }
-    Path temporary = temporaryBeside(target);
+    Path temporary = AtomicFile.temporaryOf(target);
     try {
       copy(proven, temporary);
       if (!hash(temporary, cancellation, hashedBytes).equals(wanted)) {
@@ -243,7 +242,7 @@ final class Adoption {
     if (Files.exists(target) && Files.isSameFile(file, target)) {
       return true;
     }
-    Path temporary = temporaryBeside(target);
+    Path temporary = AtomicFile.temporaryOf(target);
     try {
       Files.createLink(temporary, file);
     } catch (IOException | UnsupportedOperationException e) {
@@ -255,11 +254,6 @@ final class Adoption {
     } finally {
       Files.deleteIfExists(temporary);
     }
-  }
-
-  private static Path temporaryBeside(Path target) {
-    long id = ThreadLocalRandom.current().nextLong(1L << 40);
-    return target.resolveSibling(target.getFileName() + "." + Long.toString(id, 36) + ".tmp");
   }
 
   private void copy(Path from, Path to) throws IOException {

@@ -7,17 +7,27 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.CopyOption;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.Objects;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.locks.LockSupport;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Replacing whole files, so that a reader or a power cut sees the old content or the new one. */
 final class AtomicFile {
+  /** What the name of a {@linkplain #temporaryOf temporary file} has behind its target's. */
+  static final String TEMPORARY_ENDING = "\\.[0-9a-z]+\\.tmp";
+
   /**
    * A virus scanner may hold a file that was just written (Windows); it lets go within a second.
    */
@@ -44,9 +54,21 @@ final class AtomicFile {
 
   /** The same, if that much is forced to the disk. */
   static void replace(Path target, String text, Forced forced) throws IOException {
-    // Never a name that ends in .json: another program's scan must not take it for a sidecar file.
-    Path temporary =
-        target.resolveSibling(target.getFileName() + "." + Long.toString(randomId(), 36) + ".tmp");
+    replace(target, text, forced, Files::move);
+  }
+
+  static void replace(Path target, String text, Forced forced, Mover mover) throws IOException {
+    try {
+      replaceOnce(target, text, forced, mover);
+    } catch (NoSuchFileException e) {
+      // Another process took it for what a dead one left; it has no reason to do so twice.
+      replaceOnce(target, text, forced, mover);
+    }
+  }
+
+  private static void replaceOnce(Path target, String text, Forced forced, Mover mover)
+      throws IOException {
+    Path temporary = temporaryOf(target);
     boolean isMoved = false;
     try {
       try (FileChannel channel =
@@ -56,8 +78,11 @@ final class AtomicFile {
           channel.force(true);
         }
       }
-      publish(temporary, target, forced == Forced.CONTENT_AND_NAME);
+      move(temporary, target, mover);
       isMoved = true;
+      if (forced == Forced.CONTENT_AND_NAME) {
+        forceFolder(folderOf(target));
+      }
     } finally {
       if (!isMoved) {
         Files.deleteIfExists(temporary);
@@ -79,20 +104,41 @@ final class AtomicFile {
 
   /** The same; with {@code forced} false a power cut may undo it. */
   static void publish(Path source, Path target, boolean forced) throws IOException {
-    move(source, target);
+    move(source, target, Files::move);
     if (forced) {
-      forceFolder(target.toAbsolutePath().getParent());
+      forceFolder(folderOf(target));
     }
+  }
+
+  /**
+   * Removes what a process that died left of {@linkplain #replace replacing} these files of one
+   * folder. A living one that is about to rename notices, and writes again.
+   */
+  static void removeTemporariesOf(Path... targets) {
+    Pattern name =
+        Pattern.compile(
+            Stream.of(targets)
+                .map(target -> Pattern.quote(target.getFileName().toString()))
+                .collect(Collectors.joining("|", "(?:", ")" + TEMPORARY_ENDING)));
+    try (DirectoryStream<Path> entries = Files.newDirectoryStream(folderOf(targets[0]))) {
+      for (Path entry : entries) {
+        if (name.matcher(entry.getFileName().toString()).matches()) {
+          Files.deleteIfExists(entry);
+        }
+      }
+    } catch (IOException | DirectoryIteratorException e) {
+      // Litter, which says nothing: what cannot be removed now is left to a clean-up.
+    }
+  }
+
+  private static Path folderOf(Path file) {
+    return Objects.requireNonNull(file.toAbsolutePath().getParent(), "a file lies in a folder");
   }
 
   /** Renames a file: {@link Files#move}, except in a test of what may hold it up. */
   @FunctionalInterface
   interface Mover {
     void move(Path source, Path target, CopyOption option) throws IOException;
-  }
-
-  private static void move(Path source, Path target) throws IOException {
-    move(source, target, Files::move);
   }
 
   /** Renames, as often as it takes until nobody else holds one of the two files any more. */
@@ -133,7 +179,10 @@ final class AtomicFile {
     }
   }
 
-  private static long randomId() {
-    return ThreadLocalRandom.current().nextLong(1L << 40);
+  /** A name beside the file that nobody else uses, for what is to take its place. */
+  static Path temporaryOf(Path target) {
+    // Never a name that ends in .json: another program's scan must not take it for a sidecar file.
+    String id = Long.toString(ThreadLocalRandom.current().nextLong(1L << 40), 36);
+    return target.resolveSibling(target.getFileName() + "." + id + ".tmp");
   }
 }

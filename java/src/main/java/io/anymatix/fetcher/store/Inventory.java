@@ -63,7 +63,12 @@ public final class Inventory {
   /** What {@link AtomicFile} writes before it renames. */
   private static final Pattern TEMPORARY_NAME =
       Pattern.compile(
-          "(?:[0-9a-f]{64}\\.json|.+\\.part\\.(?:segments|complete))\\.[0-9a-z]+\\.tmp");
+          "(?:[0-9a-f]{64}\\.json|.+\\.part\\.(?:segments|complete))"
+              + AtomicFile.TEMPORARY_ENDING);
+
+  /** A copy of a model of another folder, before it is proven and renamed. */
+  private static final Pattern COPY_NAME =
+      Pattern.compile("(?:.+_)?[0-9a-f]{64}(?:\\.[^.]+)?" + AtomicFile.TEMPORARY_ENDING);
 
   private final List<Model> models = new ArrayList<>();
   private final List<Missing> missing = new ArrayList<>();
@@ -71,6 +76,7 @@ public final class Inventory {
   private final List<Part> parts = new ArrayList<>();
   private final List<LooseFile> setAside = new ArrayList<>();
   private final List<LooseFile> temporaryFiles = new ArrayList<>();
+  private final List<LooseFile> copies = new ArrayList<>();
   private final List<Path> brokenSidecars = new ArrayList<>();
   private final Set<Path> seen = new HashSet<>();
 
@@ -202,6 +208,11 @@ public final class Inventory {
     return temporaryFiles;
   }
 
+  /** Copies of models that may not have been finished. */
+  List<LooseFile> copies() {
+    return copies;
+  }
+
   /** Files that are named as sidecar files and can not be read as such. */
   public List<Path> brokenSidecars() {
     return brokenSidecars;
@@ -302,6 +313,8 @@ public final class Inventory {
         }
       } else if (TEMPORARY_NAME.matcher(name).matches()) {
         loose(entry).ifPresent(temporaryFiles::add);
+      } else if (COPY_NAME.matcher(name).matches()) {
+        loose(entry).ifPresent(copies::add);
       } else if (name.endsWith(SET_ASIDE_SUFFIX)) {
         loose(entry).ifPresent(setAside::add);
       } else if (MODEL_SUFFIXES.contains(suffix(name))) {

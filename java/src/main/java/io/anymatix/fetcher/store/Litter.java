@@ -40,7 +40,7 @@ public final class Litter {
   /**
    * Removes what is litter.
    *
-   * @param age parts that were written to within this time stay
+   * @param age parts and copies that were written to within this time stay
    * @param dryRun only tells
    */
   public static Litter collect(Inventory inventory, Duration age, Instant now, boolean dryRun) {
@@ -48,6 +48,7 @@ public final class Litter {
     inventory.parts().forEach(part -> litter.part(part, now.minus(age)));
     Duration temporaryAge = age.compareTo(TEMPORARY_AGE) < 0 ? age : TEMPORARY_AGE;
     inventory.temporaryFiles().forEach(file -> litter.temporary(file, now.minus(temporaryAge)));
+    inventory.copies().forEach(file -> litter.temporary(file, now.minus(age)));
     inventory.missing().forEach(missing -> litter.orphans(missing, now.minus(temporaryAge)));
     return litter;
   }

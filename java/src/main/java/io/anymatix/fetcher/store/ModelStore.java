@@ -513,6 +513,8 @@ public final class ModelStore {
       }
       if (sidecar.get().isSatisfied()) {
         commit(sidecar.get(), file, false);
+        AtomicFile.removeTemporariesOf(
+            sidecar.get().path(), PartFile.completionNote(file), PartFile.journalOf(file));
         return sidecar;
       }
     } catch (IOException e) {

@@ -385,6 +385,9 @@ public final class PartFile implements AutoCloseable {
    */
   public List<CoveredRange> trusted(@Nullable Long lengthBytes, Identity identity) {
     try {
+      if (channel.size() > 0) {
+        AtomicFile.removeTemporariesOf(journalOf(finalPath), completionNote(finalPath));
+      }
       List<CoveredRange> trusted =
           lengthBytes == null ? List.of() : trustedOf(lengthBytes, identity);
       if (trusted.isEmpty()) {

@@ -14,7 +14,12 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -105,5 +110,46 @@ class AtomicFileTest {
     AtomicFile.move(source, target, mover);
     assertEquals("new", Files.readString(target));
     assertFalse(Files.exists(source));
+  }
+
+  @Test
+  void aTextThatIsTakenForADeadProcesssLitterBeforeItsRenameIsWrittenAgain() throws IOException {
+    AtomicBoolean isFirst = new AtomicBoolean(true);
+    AtomicFile.Mover mover =
+        (from, to, option) -> {
+          if (isFirst.getAndSet(false)) {
+            AtomicFile.removeTemporariesOf(target);
+          }
+          Files.move(from, to, option);
+        };
+    AtomicFile.replace(target, "newer", AtomicFile.Forced.CONTENT, mover);
+    assertEquals("newer", Files.readString(target));
+    assertEquals(Set.of("m", "m.part"), names());
+  }
+
+  @Test
+  void aFolderThatIsGoneIsToldAfterOneMoreAttempt() {
+    Path gone = folder.resolve("gone").resolve("m");
+    assertThrows(NoSuchFileException.class, () -> AtomicFile.replace(gone, "newer"));
+  }
+
+  @Test
+  void onlyTheTemporariesOfTheNamedFilesAreRemoved() throws IOException {
+    Files.writeString(folder.resolve("m.1z9.tmp"), "torn");
+    Files.writeString(folder.resolve("m.part.0.tmp"), "torn");
+    Set<String> others = Set.of("m.tmp", "m.1-9.tmp", "m.1z9.tmp.bak", "n.1z9.tmp", "m.a.b.tmp");
+    for (String other : others) {
+      Files.writeString(folder.resolve(other), "a user's");
+    }
+    AtomicFile.removeTemporariesOf(target, source);
+    Set<String> expected = new HashSet<>(others);
+    expected.addAll(Set.of("m", "m.part"));
+    assertEquals(expected, names());
+  }
+
+  private Set<String> names() throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.map(file -> file.getFileName().toString()).collect(Collectors.toSet());
+    }
   }
 }

@@ -157,6 +157,8 @@ class InventoryTest {
         "m_H.safetensors.segment_12",
         "m_H.safetensors.part.segments.1z9.tmp",
         "H.json.1z9.tmp",
+        "m_H.safetensors.1z9.tmp",
+        "H.1z9.tmp",
       })
   void oldLeftoversOfAnyVersionAreLitter(String name) throws Exception {
     Path file = folder.resolve(name.replace("H", HASH));

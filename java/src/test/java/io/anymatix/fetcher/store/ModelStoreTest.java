@@ -20,6 +20,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -142,10 +143,14 @@ class ModelStoreTest {
     Files.writeString(note, format.formatted(text));
     Path part = PartFile.partOf(stored.file());
     Files.move(stored.file(), part);
+    for (Path unfinished : List.of(stored.sidecarPath(), note, PartFile.journalOf(stored.file()))) {
+      Files.writeString(unfinished.resolveSibling(unfinished.getFileName() + ".1z9.tmp"), "{");
+    }
     assertTrue(store.find(ModelStore.Key.of(URL, null), place).isPresent());
     assertEquals(text, Files.readString(stored.sidecarPath()));
     assertEquals(-1, MODEL.mismatch(stored.file()));
-    assertTrue(Files.notExists(note) && Files.notExists(part));
+    assertEquals(
+        Set.of(stored.file(), stored.sidecarPath()), Set.copyOf(Sidecar.list(place.target())));
   }
 
   @Test

@@ -72,6 +72,19 @@ class PartFileTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(longs = {LENGTH_BYTES, LENGTH_BYTES + 1})
+  void aResumeRemovesTheNotesThatADeadProcessWasWriting(long lengthBytes) throws IOException {
+    leavePrefix();
+    Path journal = PartFile.journalOf(finalPath());
+    for (Path unfinished : List.of(journal, PartFile.completionNote(finalPath()))) {
+      Files.writeString(folder.resolve(unfinished.getFileName() + ".1z9.tmp"), "{\"size\": ");
+    }
+    boolean isContinued = !trusted(lengthBytes, FIRST).isEmpty();
+    Path part = PartFile.partOf(finalPath());
+    assertEquals(isContinued ? List.of(part, journal) : List.of(), Sidecar.list(folder));
+  }
+
   private void leavePrefix() {
     try (PartFile part = open()) {
       part.begin(LENGTH_BYTES, FIRST, List.of());
