@@ -387,7 +387,7 @@ final class FileFetch {
           transferProven(remote, part, name, null, Opening.ofFirstByte(), budget).transferred();
       Outcome outcome = work.counters.reusedBytes() > 0 ? Outcome.RESUMED : Outcome.DOWNLOADED;
       order.place().requireUnmoved();
-      store.publishPlain(part);
+      store.publishPlain(part, transferred.lengthBytes());
       return plainResult(file, outcome, transferred);
     }
   }

@@ -414,9 +414,11 @@ public final class ModelStore {
   /**
    * Gives a complete and proven part its final name without a sidecar file: for what another
    * program looks for under that name, and this one does not manage.
+   *
+   * @param lengthBytes its whole length
    */
-  public void publishPlain(PartFile part) {
-    part.publishPlain();
+  public void publishPlain(PartFile part, long lengthBytes) {
+    part.publishPlain(lengthBytes);
   }
 
   private static Sidecar provenSidecar(Origin origin, Path file, long lengthBytes, Sha256 sha256) {

@@ -582,6 +582,23 @@ public final class PartFile implements AutoCloseable {
     }
   }
 
+  /**
+   * Writes all remaining bytes at the end of the file. Without a journal its length alone tells
+   * that another process writes to it, too.
+   *
+   * @param end where the file ends if it has what was appended so far, and nothing else
+   */
+  public void append(ByteBuffer source, long end) {
+    requireLength(end);
+    write(source, end);
+  }
+
+  private void requireLength(long expectedBytes) {
+    if (lengthBytes() != expectedBytes) {
+      throw takenOver();
+    }
+  }
+
   /** Writes all remaining bytes at an offset, and notes them in the journal. Any thread. */
   public void write(ByteBuffer source, long offset) {
     long position = offset;
@@ -674,6 +691,7 @@ public final class PartFile implements AutoCloseable {
     try {
       channel.force(true);
       requireOurs();
+      requireLength(lengthBytes);
       writeCompletionNote(lengthBytes, sha256, sidecar);
       closeJournal();
       rename(!isCheap(lengthBytes));
@@ -684,10 +702,11 @@ public final class PartFile implements AutoCloseable {
   }
 
   /** Gives the complete part its final name, and leaves nothing beside it. */
-  void publishPlain() {
+  void publishPlain(long lengthBytes) {
     try {
       channel.force(true);
       requireOurs();
+      requireLength(lengthBytes);
       closeJournal();
       rename(true);
       published = true;

@@ -20,6 +20,9 @@ import org.jspecify.annotations.Nullable;
  * arrives. When the last byte is there, little is left to do.
  */
 final class PrefixHasher {
+  /** For content whose end is known once it is there. */
+  static final long UNKNOWN_LENGTH = Long.MAX_VALUE;
+
   /** What is read back at a time, at least, so that the hash does not run after each packet. */
   private static final int WORTHWHILE_BYTES = BufferPool.BUFFER_BYTES;
 
@@ -36,12 +39,13 @@ final class PrefixHasher {
   private static final long LONGEST_PAUSE_NANOS = 8_000_000;
 
   private final PartFile part;
-  private final long lengthBytes;
   private final LongSupplier contiguousBytes;
   private final Counters counters;
   private final Cancellation cancellation;
   private final CompletableFuture<ContentDigest.Result> result;
   private final AtomicReference<@Nullable Handed> handed = new AtomicReference<>();
+
+  private volatile long lengthBytes;
 
   /** Where the hash will have come to once it is through with what it is at. */
   private volatile long nextPosition;
@@ -100,6 +104,13 @@ final class PrefixHasher {
       }
       throw e;
     }
+  }
+
+  /** The same for content that has ended at this length. */
+  ContentDigest.Result await(long endBytes) {
+    lengthBytes = endBytes;
+    LockSupport.unpark(thread);
+    return await();
   }
 
   /** Ends the hashing; waits until the part file is no longer read. */

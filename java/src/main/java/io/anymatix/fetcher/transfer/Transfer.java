@@ -26,6 +26,7 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
+import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -221,15 +222,7 @@ public final class Transfer {
     job.part.requireSpace(table.missingBytes());
     job.part.begin(length, job.replicas.lead().identity(), trusted);
     job.counters.begin(length - table.missingBytes(), () -> length - table.missingBytes());
-    PrefixHasher hasher =
-        new PrefixHasher(
-            job.part,
-            length,
-            proofKey(),
-            table::contiguousPrefixBytes,
-            job.counters,
-            job.cancellation,
-            job.executor);
+    PrefixHasher hasher = hasher(length, table::contiguousPrefixBytes);
     try {
       job.replicas.ask();
       int used = fill(table, hasher);
@@ -356,47 +349,38 @@ public final class Transfer {
       if (known != null) {
         job.part.requireSpace(known);
       }
-      ContentDigest digest = new ContentDigest(proofKey());
       AtomicLong received = new AtomicLong();
       job.counters.begin(0, received::get);
+      PrefixHasher hasher = hasher(PrefixHasher.UNKNOWN_LENGTH, received::get);
       try {
         long length =
             stream.read(
                 job.remote(),
                 keepsChanging,
                 (buffer, bytes, position) -> {
-                  job.part.write(ByteBuffer.wrap(buffer, 0, bytes), position);
-                  digest.update(buffer, 0, bytes);
+                  ByteBuffer written = BufferPool.take().put(buffer, 0, bytes).flip();
+                  job.part.append(written, position);
                   received.set(position + bytes);
-                  job.counters.hashed(position + bytes);
+                  BufferPool.giveBack(hasher.exchange(written.flip(), position));
                 },
                 job.cancellation);
-        ContentDigest.Result sent = digest.finish();
-        // No journal tells here whether another process has cut off what was written.
-        if (!onDisk(length).equals(sent)) {
-          throw job.part.takenOver();
-        }
-        return result(length, sent, 1);
+        return result(length, hasher.await(length), 1);
       } catch (FetchException failure) {
         job.pauseAfter(failure, retry);
+      } finally {
+        hasher.abandon();
       }
     }
   }
 
-  private ContentDigest.Result onDisk(long length) {
-    PrefixHasher hasher =
-        new PrefixHasher(
-            job.part,
-            length,
-            proofKey(),
-            () -> length,
-            job.counters,
-            job.cancellation,
-            job.executor);
-    try {
-      return hasher.await();
-    } finally {
-      hasher.abandon();
-    }
+  private PrefixHasher hasher(long length, LongSupplier contiguousBytes) {
+    return new PrefixHasher(
+        job.part,
+        length,
+        proofKey(),
+        contiguousBytes,
+        job.counters,
+        job.cancellation,
+        job.executor);
   }
 }

@@ -186,6 +186,21 @@ class ModelStoreTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(longs = {-1, 1})
+  void aPartThatAnotherProcessHasCutOffOrContinuedIsNotPublished(long addedBytes) throws Exception {
+    try (PartFile part = completePart()) {
+      try (FileChannel other = FileChannel.open(part.path(), StandardOpenOption.WRITE)) {
+        other.truncate(MODEL.lengthBytes() - 1);
+        other.write(ByteBuffer.allocate((int) (addedBytes + 1)), other.size());
+      }
+      assertThrows(
+          PartFile.TakenOverException.class,
+          () -> store.publish(part, origin(URL), MODEL.lengthBytes(), HASH));
+    }
+    assertEquals(1, Sidecar.list(place.target()).size(), "the part");
+  }
+
   @Test
   void aFileThatAnotherProcessHasPublishedIsNotCutOff() throws Exception {
     try (PartFile part = completePart()) {

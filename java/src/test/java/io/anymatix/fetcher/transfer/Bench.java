@@ -74,7 +74,12 @@ public final class Bench implements AutoCloseable {
   }
 
   public CompletableFuture<FetchResult> start(String url, Download download) {
-    return CompletableFuture.supplyAsync(() -> fetch(url, null, download));
+    return start(url, null, download);
+  }
+
+  public CompletableFuture<FetchResult> start(
+      String url, @Nullable Integer connections, Download download) {
+    return CompletableFuture.supplyAsync(() -> fetch(url, connections, download));
   }
 
   public FetchResult fetchMirrored(

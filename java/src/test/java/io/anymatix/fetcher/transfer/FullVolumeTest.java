@@ -82,8 +82,7 @@ class FullVolumeTest {
         Bench bench = Bench.on(volume.root(), STALL_TIMEOUT)) {
       server.limitRate(16 * MIB);
       Download download = new Download();
-      CompletableFuture<FetchResult> running =
-          CompletableFuture.supplyAsync(() -> bench.fetch(resource.url(), connections, download));
+      CompletableFuture<FetchResult> running = bench.start(resource.url(), connections, download);
       while (download.snapshot().receivedBytes() < 6 * MIB) {
         Thread.onSpinWait();
       }
@@ -131,7 +130,7 @@ class FullVolumeTest {
     try (SmallVolume volume = SmallVolume.mount(mountPoint, "size=24m");
         Bench bench = Bench.on(volume.root(), STALL_TIMEOUT)) {
       Download download = new Download();
-      CompletableFuture<FetchResult> running = bench.start(first.url(), download);
+      CompletableFuture<FetchResult> running = bench.start(first.url(), 16, download);
       gate.awaitArrivals(16);
       while (download.snapshot().receivedBytes() < MIB + 16 * 300_000) {
         Thread.onSpinWait();
@@ -168,7 +167,7 @@ class FullVolumeTest {
     try (SmallVolume volume = SmallVolume.mount(mountPoint, "size=24m");
         Bench bench = Bench.on(volume.root(), STALL_TIMEOUT)) {
       Download download = new Download();
-      CompletableFuture<FetchResult> running = bench.start(first.url(), download);
+      CompletableFuture<FetchResult> running = bench.start(first.url(), 16, download);
       gate.awaitArrivals(16);
       download.cancel();
       assertTrue(running.handle((result, error) -> error != null).get());

@@ -201,8 +201,7 @@ class Http2TransferTest {
     try (Bench bench = bench(Duration.ofMillis(1500))) {
       limit(bench, 300_000);
       Download download = new Download();
-      CompletableFuture<FetchResult> running =
-          CompletableFuture.supplyAsync(() -> bench.fetch(server.url("/m.bin"), 2, download));
+      CompletableFuture<FetchResult> running = bench.start(server.url("/m.bin"), 2, download);
       awaitReceived(download, running, 2_000_000);
       limit(bench, 0);
       FetchResult result = Bench.result(running);

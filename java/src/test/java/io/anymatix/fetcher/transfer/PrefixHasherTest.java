@@ -124,6 +124,15 @@ class PrefixHasherTest {
   }
 
   @Test
+  void aLengthThatIsKnownLateEndsTheHash() {
+    byte[] content = random(6, PIECE_BYTES + 7);
+    PrefixHasher hasher = hasher(PrefixHasher.UNKNOWN_LENGTH);
+    write(content, 0, content.length);
+    prefixBytes.set(content.length);
+    assertEquals(sha256(content), hasher.await(content.length).sha256());
+  }
+
+  @Test
   void afterTheEndNothingIsTaken() {
     byte[] content = random(4, PIECE_BYTES);
     write(content, 0, PIECE_BYTES);

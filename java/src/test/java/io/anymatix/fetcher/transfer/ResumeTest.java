@@ -72,7 +72,7 @@ class ResumeTest {
     resource.when(r -> r.number() > 1 && r.number() <= 17, Fault.freezesAfter(RECEIVED_EACH, gate));
     try (Bench bench = Bench.on(before, Duration.ofSeconds(20))) {
       Download download = new Download();
-      CompletableFuture<FetchResult> running = bench.start(resource.url(), download);
+      CompletableFuture<FetchResult> running = bench.start(resource.url(), 16, download);
       gate.awaitArrivals(16);
       while (download.snapshot().receivedBytes() < FIRST_PIECE + 16 * RECEIVED_EACH) {
         Thread.onSpinWait();
@@ -229,8 +229,7 @@ class ResumeTest {
     }
     try (Bench bench = Bench.on(after, Duration.ofSeconds(60))) {
       Download download = new Download();
-      CompletableFuture<FetchResult> running =
-          CompletableFuture.supplyAsync(() -> bench.fetch(resource.url(), 1, download));
+      CompletableFuture<FetchResult> running = bench.start(resource.url(), 1, download);
       gate.awaitArrivals(1);
       while (download.snapshot().receivedBytes() < 3 * MIB) {
         Thread.onSpinWait();

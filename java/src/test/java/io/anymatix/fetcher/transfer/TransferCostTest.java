@@ -78,6 +78,19 @@ class TransferCostTest {
   }
 
   @Test
+  void aByteOfAFileOfUnknownLengthIsHashedOnceToo() throws Exception {
+    Content content = Content.random(4, 24 * MIB + 5);
+    ByteRangeServer.Resource resource = server.serve("/m.bin", content);
+    resource.with(Fault.ignoresRanges(), Fault.chunked());
+    try (Bench bench = Bench.on(folder, STALL_TIMEOUT)) {
+      CountingDigests.BYTES.reset();
+      FetchResult result = fetch(bench, resource.url());
+      assertHashedOnce(content.lengthBytes());
+      Bench.assertHolds(content, result);
+    }
+  }
+
+  @Test
   void aByteOfAnEarlierAttemptIsHashedOnceToo() throws Exception {
     Content content = Content.random(2, 24 * MIB);
     Gate gate = new Gate();
@@ -85,7 +98,7 @@ class TransferCostTest {
     resource.when(r -> r.number() > 1 && r.number() <= 17, Fault.freezesAfter(700_000, gate));
     try (Bench bench = Bench.on(folder, STALL_TIMEOUT)) {
       Download download = new Download();
-      CompletableFuture<FetchResult> running = bench.start(resource.url(), download);
+      CompletableFuture<FetchResult> running = bench.start(resource.url(), 16, download);
       gate.awaitArrivals(16);
       download.cancel();
       assertTrue(running.handle((result, error) -> error != null).get());
@@ -114,7 +127,7 @@ class TransferCostTest {
     ByteRangeServer.Resource resource =
         server.serve("/m.bin", content).when(Request.from(2), Fault.freezesAfter(900_000, gate));
     try (Bench bench = Bench.on(folder, STALL_TIMEOUT)) {
-      CompletableFuture<FetchResult> running = bench.start(resource.url(), new Download());
+      CompletableFuture<FetchResult> running = bench.start(resource.url(), 16, new Download());
       gate.awaitArrivals(16);
       long underWay = bytesOnDisk();
       gate.open();
