@@ -35,6 +35,7 @@ from typing import Any, Callable, Iterator
 ROOT = Path(__file__).resolve().parent.parent.parent
 JAR = ROOT / "target" / "anymatix-fetcher.jar"
 MIB = 1 << 20
+KEPT_BYTES = 64 * MIB
 sys.path.insert(0, str(ROOT))
 launch = importlib.import_module("python-shim.launch")
 java_runtime = importlib.import_module("python-shim.java_runtime")
@@ -85,6 +86,7 @@ class Scene:
         self.served = folder / "served"
         self.served.mkdir()
         self.out = folder / "out"
+        self.left = itertools.count()
         self.sums: dict[str, str] = {}
         self.serve: Serve | None = None
 
@@ -102,7 +104,17 @@ class Scene:
         self.sums[name] = digest.hexdigest()
 
     def fresh_out(self) -> Path:
-        shutil.rmtree(self.out, ignore_errors=True)
+        """An empty folder.
+
+        Hundreds of small files are not removed before the end: that keeps the file system busy for
+        a while, and the next run would be charged for it.
+        """
+        if self.out.is_dir():
+            length = sum(file.stat().st_size for file in self.out.rglob("*") if file.is_file())
+            if length <= KEPT_BYTES:
+                self.out.rename(self.folder / f"left{next(self.left)}")
+            else:
+                shutil.rmtree(self.out)
         self.out.mkdir()
         os.sync()
         return self.out
