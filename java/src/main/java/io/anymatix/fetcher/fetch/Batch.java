@@ -8,6 +8,7 @@ import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.failure.InvalidParamsException;
 import io.anymatix.fetcher.failure.NotInitializedException;
 import io.anymatix.fetcher.fetch.Fetcher.Outlook;
+import io.anymatix.fetcher.fetch.FileFetch.Order;
 import io.anymatix.fetcher.fetch.Lineup.Job;
 import io.anymatix.fetcher.fetch.Progress.Phase;
 import io.anymatix.fetcher.fetch.Progress.Status;
@@ -37,15 +38,16 @@ import org.jspecify.annotations.Nullable;
  * Several files that one caller waits for; one object brings them once.
  *
  * <p>In this order: what is on the disk, and how long the rest is; whether all of it fits; then the
- * files, several at a time. One that fails stops no other. At the end, if every file is there that
- * is not optional, the marker. Progress may be looked at from any thread.
+ * files, several at a time. Only small ones that are needed in any case are stored as soon as they
+ * come with the answer that tells their length. One that fails stops no other. At the end, if every
+ * file is there that is not optional, the marker. Progress may be looked at from any thread.
  */
 public final class Batch {
   /** Files at most: each is held in memory. */
   public static final int MOST_FILES = 10_000;
 
-  /** Files at a time that servers are asked about before the first byte is stored. */
-  private static final int PROBES_AT_A_TIME = 32;
+  /** Files at a time that are looked for, or asked about, before any is brought. */
+  private static final int LOOKS_AT_A_TIME = 32;
 
   /** Files at a time of which each takes one short request at most, if the caller states none. */
   private static final int LIGHT_FILES_AT_A_TIME = 32;
@@ -246,12 +248,16 @@ public final class Batch {
             : Marker.at(fetcher.markerPath(markerPath, options.markerAnywhere()));
     Map<Integer, ModelStore.Aside> changed = new ConcurrentHashMap<>();
     SpaceLedger.@Nullable Reservation[] reserved = new SpaceLedger.Reservation[items.size()];
+    Lineup files = lineup(reserved);
+    line = files;
     try {
-      lookAhead(marker, changed);
+      askAhead(files, missing(marker, changed));
       reserveSpace(reserved);
       phase = Phase.FETCHING;
-      bring(reserved);
+      files.add(jobs());
+      cancellation.await(allEnded);
     } finally {
+      files.close();
       finished = true;
       Stream.of(outlooks).forEach(Outlook::close);
       Stream.of(reserved).filter(Objects::nonNull).forEach(SpaceLedger.Reservation::close);
@@ -267,30 +273,54 @@ public final class Batch {
     return new Result(ok, ended);
   }
 
-  /** Finds out what is missing and how long it is; what fails for good has ended with this. */
-  private void lookAhead(@Nullable Marker marker, Map<Integer, ModelStore.Aside> changed) {
-    AtomicInteger next = new AtomicInteger();
-    List<CompletableFuture<Void>> looks = new ArrayList<>();
-    try {
-      for (int n = 0; n < Math.min(PROBES_AT_A_TIME, items.size()); n++) {
-        boolean mayReceive = n < mostReceived();
-        Runnable look =
-            () -> {
-              for (int i = next.getAndIncrement();
-                  i < items.size() && !cancellation.isCancelled();
-                  i = next.getAndIncrement()) {
-                lookAt(i, mayReceive, marker, changed);
-              }
-            };
-        looks.add(CompletableFuture.runAsync(look, fetcher.executor()));
-      }
-      CompletableFuture.allOf(looks.toArray(CompletableFuture<?>[]::new)).join();
-    } catch (RejectedExecutionException e) {
-      throw new CancelledException(); // the process is ending
-    } catch (CompletionException e) {
-      throw e.getCause() instanceof RuntimeException cause ? cause : e;
-    }
-    cancellation.throwIfCancelled();
+  /**
+   * What has to be asked for. All of it is looked for before the first request: once files are
+   * stored, each look would read their folder again.
+   */
+  private @Nullable Order[] missing(
+      @Nullable Marker marker, Map<Integer, ModelStore.Aside> changed) {
+    @Nullable Order[] missing = new Order[items.size()];
+    forEachFile(
+        (i, worker) -> {
+          FetchRequest request = items.get(i).request();
+          if (marker != null) {
+            marker
+                .putAsideIfChanged(request, cancellation)
+                .ifPresent(aside -> changed.put(i, aside));
+          }
+          missing[i] = fetcher.missing(request);
+        });
+    return missing;
+  }
+
+  /**
+   * Finds out how long the files are, and stores those that come with the answer, if they are
+   * needed in any case: to wait for the other answers would take as long again.
+   */
+  private void askAhead(Lineup files, @Nullable Order[] missing) {
+    forEachFile(
+        (i, worker) -> {
+          Order order = missing[i];
+          if (order == null || endings[i] != null) {
+            return;
+          }
+          boolean mayReceive = worker < mostReceived() && !smallFilesComeSlowly;
+          long startedNanos = System.nanoTime();
+          Outlook outlook =
+              fetcher.outlook(
+                  order, mayReceive ? SMALL_FILE_PATIENCE : Duration.ZERO, cancellation);
+          boolean tookLong = System.nanoTime() - startedNanos > SMALL_FILE_PATIENCE.toNanos();
+          smallFilesComeSlowly |= tookLong && isSmall(outlook) && !outlook.holdsFile();
+          outlooks[i] = outlook;
+          lengths[i] = outlook.lengthBytes();
+          if (isStoredAtOnce(i)) {
+            files.add(List.of(job(i)));
+          }
+        });
+  }
+
+  private boolean isStoredAtOnce(int i) {
+    return outlooks[i].holdsFile() && !items.get(i).optional();
   }
 
   /** How many small files are received at a time; the caller's number is meant for them, too. */
@@ -299,23 +329,44 @@ public final class Batch {
     return stated == null ? LIGHT_FILES_AT_A_TIME : stated;
   }
 
-  private void lookAt(
-      int i, boolean mayReceive, @Nullable Marker marker, Map<Integer, ModelStore.Aside> changed) {
-    FetchRequest request = items.get(i).request();
+  /** What is done to a file by the one of several workers that has come to it. */
+  @FunctionalInterface
+  private interface Look {
+    void at(int i, int worker);
+  }
+
+  /** Does something to each file, several at a time; what fails for good has ended with this. */
+  private void forEachFile(Look look) {
+    AtomicInteger next = new AtomicInteger();
+    List<CompletableFuture<Void>> workers = new ArrayList<>();
     try {
-      if (marker != null) {
-        marker.putAsideIfChanged(request, cancellation).ifPresent(aside -> changed.put(i, aside));
+      for (int n = 0; n < Math.min(LOOKS_AT_A_TIME, items.size()); n++) {
+        int worker = n;
+        Runnable work =
+            () -> {
+              for (int i = next.getAndIncrement();
+                  i < items.size() && !cancellation.isCancelled();
+                  i = next.getAndIncrement()) {
+                look(look, i, worker);
+              }
+            };
+        workers.add(CompletableFuture.runAsync(work, fetcher.executor()));
       }
-      Duration patience = mayReceive && !smallFilesComeSlowly ? SMALL_FILE_PATIENCE : Duration.ZERO;
-      long startedNanos = System.nanoTime();
-      Outlook outlook = fetcher.outlook(request, patience, cancellation);
-      boolean tookLong = System.nanoTime() - startedNanos > SMALL_FILE_PATIENCE.toNanos();
-      smallFilesComeSlowly |= tookLong && isSmall(outlook) && !outlook.holdsFile();
-      outlooks[i] = outlook;
-      lengths[i] = outlook.lengthBytes();
+      CompletableFuture.allOf(workers.toArray(CompletableFuture<?>[]::new)).join();
+    } catch (RejectedExecutionException e) {
+      throw new CancelledException(); // the process is ending
+    } catch (CompletionException e) {
+      throw e.getCause() instanceof RuntimeException cause ? cause : e;
+    }
+    cancellation.throwIfCancelled();
+  }
+
+  private void look(Look look, int i, int worker) {
+    try {
+      look.at(i, worker);
     } catch (FetchException e) {
       if (!e.retryable()) {
-        fetcher.history().ended(Fetcher.newId(), request, e, Duration.ZERO);
+        fetcher.history().ended(Fetcher.newId(), items.get(i).request(), e, Duration.ZERO);
         end(i, null, e);
       }
     } catch (InvalidParamsException e) {
@@ -330,7 +381,7 @@ public final class Batch {
   private void reserveSpace(SpaceLedger.@Nullable Reservation[] reserved) {
     for (boolean optional : List.of(false, true)) {
       for (int i = 0; i < items.size(); i++) {
-        if (endings[i] == null && items.get(i).optional() == optional) {
+        if (isToBring(i) && items.get(i).optional() == optional) {
           try {
             reserved[i] = fetcher.reserve(outlooks[i]);
           } catch (FetchException e) {
@@ -344,38 +395,34 @@ public final class Batch {
     }
   }
 
-  private void bring(SpaceLedger.@Nullable Reservation[] reserved) {
-    List<Job> jobs =
-        IntStream.range(0, items.size())
-            .filter(i -> endings[i] == null)
-            .boxed()
-            .sorted(
-                options.smallFirst()
-                    ? Comparator.comparingLong((Integer i) -> outlooks[i].sortBytes())
-                    : Comparator.naturalOrder())
-            .map(this::job)
-            .toList();
-    Lineup files =
-        new Lineup(
-            fetcher.executor(),
-            (job, download) -> bring(Integer.parseInt(job.id), reserved, download),
-            () ->
-                options.maxParallelFiles() != null
-                    ? options.maxParallelFiles()
-                    : fetcher.options().maxParallelFiles(),
-            LIGHT_FILES_AT_A_TIME,
-            FIRST_PAUSE,
-            this::ended);
-    line = files;
-    if (jobs.isEmpty()) {
-      return;
-    }
-    files.add(jobs);
-    try {
-      cancellation.await(allEnded);
-    } finally {
-      files.close();
-    }
+  /** Whether a file has neither ended nor been stored as it came. */
+  private boolean isToBring(int i) {
+    return endings[i] == null && !isStoredAtOnce(i);
+  }
+
+  private Lineup lineup(SpaceLedger.@Nullable Reservation[] reserved) {
+    return new Lineup(
+        fetcher.executor(),
+        (job, download) -> bring(Integer.parseInt(job.id), reserved, download),
+        () ->
+            options.maxParallelFiles() != null
+                ? options.maxParallelFiles()
+                : fetcher.options().maxParallelFiles(),
+        LIGHT_FILES_AT_A_TIME,
+        FIRST_PAUSE,
+        this::ended);
+  }
+
+  private List<Job> jobs() {
+    return IntStream.range(0, items.size())
+        .filter(this::isToBring)
+        .boxed()
+        .sorted(
+            options.smallFirst()
+                ? Comparator.comparingLong((Integer i) -> outlooks[i].sortBytes())
+                : Comparator.naturalOrder())
+        .map(this::job)
+        .toList();
   }
 
   private Job job(int i) {

@@ -710,20 +710,29 @@ public final class Fetcher implements AutoCloseable {
   }
 
   /**
-   * Looks on the disk, and asks the source about what is missing.
+   * Looks on the disk.
+   *
+   * @return what its source is to be asked about; null if there is nothing to ask beforehand
+   * @throws InvalidParamsException if the request makes no sense
+   * @throws FetchException {@code policy}
+   */
+  @Nullable Order missing(FetchRequest request) {
+    Order order = order(request, false);
+    boolean isNothingToAsk =
+        options.offline()
+            || order.key().contentHash().isPresent()
+            || virtualTypes.pack(request, folders).isPresent()
+            || isPresent(order.key(), order.place(), order.plainFile());
+    return isNothingToAsk ? null : order;
+  }
+
+  /**
+   * Asks the source about what is {@linkplain #missing missing}.
    *
    * @param patience how long a small file may take that comes with the answer; zero for none
-   * @throws InvalidParamsException if the request makes no sense
    * @throws FetchException as the source's answer means
    */
-  Outlook outlook(FetchRequest request, Duration patience, Cancellation cancellation) {
-    Order order = order(request, false);
-    if (options.offline()
-        || order.key().contentHash().isPresent()
-        || virtualTypes.pack(request, folders).isPresent()
-        || isPresent(order.key(), order.place(), order.plainFile())) {
-      return Outlook.UNKNOWN;
-    }
+  Outlook outlook(Order order, Duration patience, Cancellation cancellation) {
     Work work = new Work(true);
     var registration = cancellation.onCancel(work.cancellation::cancel);
     boolean mayHold = !patience.isZero() && order.plainFile() == null && !smallFiles.isLimited();

@@ -25,9 +25,9 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Files that come whole with the answer that describes them. They are held in memory until it is
- * known where they go and that all fits, and then written at once: no second request, no journal,
- * no thread of their own. One object bounds the memory of all of them; methods may be called from
- * any thread.
+ * known where they go and that they are wanted, and then written at once: no second request, no
+ * journal, no thread of their own. One object bounds the memory of all of them; methods may be
+ * called from any thread.
  */
 public final class SmallFiles {
   private static final Logger log = LoggerFactory.getLogger(SmallFiles.class);
