@@ -1,8 +1,8 @@
 """How Java is started for the sidecar process: its flags, and an archive of the classes it loads.
 
 Java starts in half the time when the classes that a program loads lie ready in one file ("class
-data sharing"). Such an archive fits one build of Java and one jar, so the pack can not bring it:
-it is made here, in the background, once for each pair of them.
+data sharing"; from Java 25 on an "AOT cache"). Such an archive fits one build of Java and one jar,
+so the pack can not bring it: it is made here, in the background, once for each pair of them.
 """
 
 from __future__ import annotations
@@ -62,6 +62,9 @@ _QUIET_SECONDS = 10.0
 
 _MAKING_SECONDS = 120.0
 """How long each of the two steps may take, on a machine that is busy with other things."""
+
+_AOT_CACHE_VERSION = 25
+"""From this Java on an archive also has what was found out of the methods that ran (JEP 515)."""
 
 _UNUSED_DAYS = 60
 _OWN_CLASSES = "io/anymatix/fetcher/"
@@ -157,12 +160,16 @@ class ClassArchive:
         with contextlib.suppress(OSError):
             path = self.path()
             os.utime(path)  # kept while it is used
-            return [f"-XX:SharedArchiveFile={path}"]
+            return [f"-XX:{'AOTCache' if self._is_aot_cache else 'SharedArchiveFile'}={path}"]
         return []
+
+    @property
+    def _is_aot_cache(self) -> bool:
+        return self._java.version >= _AOT_CACHE_VERSION
 
     def path(self) -> Path:
         """Where the archive is, or would be; :class:`OSError` if Java or the jar is gone."""
-        import hashlib  # not when the pack is loaded: it brings OpenSSL along
+        import hashlib  # noqa: PLC0415 - not when the pack is loaded: it brings OpenSSL along
 
         java = Path(os.path.realpath(self._java.executable))
         parts = [str(java), str(self._jar.absolute()), *JVM_FLAGS]
@@ -214,16 +221,21 @@ class ClassArchive:
         self._remove_unused()
         with tempfile.TemporaryDirectory(prefix="making-", dir=self._folder) as name:
             work = Path(name)
-            classes = work / "classes.lst"
-            self._rehearse(work, f"-XX:DumpLoadedClassList={classes}")
-            self._add_own_classes(classes)
+            seen = work / "seen"
             archive = work / "archive"
+            if self._is_aot_cache:
+                self._rehearse(work, "-XX:AOTMode=record", f"-XX:AOTConfiguration={seen}")
+                flags = ["-XX:AOTMode=create", f"-XX:AOTConfiguration={seen}",
+                         f"-XX:AOTCache={archive}"]  # fmt: skip
+            else:
+                self._rehearse(work, f"-XX:DumpLoadedClassList={seen}")
+                self._add_own_classes(seen)
+                flags = ["-Xshare:dump", f"-XX:SharedClassListFile={seen}",
+                         f"-XX:SharedArchiveFile={archive}"]  # fmt: skip
             # G1, whatever runs later: no other collector writes the objects of the archive.
-            flags = ["-Xshare:dump", "-XX:+UseG1GC", f"-XX:SharedClassListFile={classes}"]
-            with self._java_process(
-                work, *flags, f"-XX:SharedArchiveFile={archive}", "-cp", str(self._jar)
-            ) as dump:
-                dump.communicate()
+            flags += ["-XX:+UseG1GC", "-cp", str(self._jar)]
+            with self._java_process(work, *flags) as writer:
+                writer.communicate()
             if not archive.is_file():
                 raise ArchiveError(f"{self._java.executable} wrote no archive of classes")
             os.replace(archive, target)

@@ -67,12 +67,12 @@ class MakingTest(ShimTestCase):
         self.jar = self.folder / "some.jar"
         self.jar.write_bytes(b"PK\x05\x06" + bytes(18))  # a zip file without entries
 
-    def archive(self, body: str) -> Any:
-        java = fake_java(self.folder / "java", body)
+    def archive(self, body: str, version: int = 17) -> Any:
+        java = fake_java(self.folder / f"java-{version}", body)
         modules = java.parent.parent / "lib" / "modules"
         modules.parent.mkdir()
         modules.write_bytes(b"")
-        runtime = part_of_pack(self.pack, "java_runtime").JavaRuntime(java, 17, "a test")
+        runtime = part_of_pack(self.pack, "java_runtime").JavaRuntime(java, version, "a test")
         archive = self.launch.ClassArchive(runtime, self.jar, environment(self.folder / "state"))
         self.addCleanup(archive.stop)
         return archive
@@ -80,7 +80,8 @@ class MakingTest(ShimTestCase):
     WRITES_AN_ARCHIVE = """
         for word in sys.argv:
             name, _, file = word.partition("=")
-            if name in ("-XX:DumpLoadedClassList", "-XX:SharedArchiveFile"):
+            if name in ("-XX:DumpLoadedClassList", "-XX:SharedArchiveFile",
+                        "-XX:AOTConfiguration", "-XX:AOTCache"):
                 open(file, "w").close()
         print('{"method": "$/progress", "params": {"value": {"phase": "waiting"}}}', flush=True)
         sys.stdin.read()
@@ -105,6 +106,13 @@ class MakingTest(ShimTestCase):
                          [archive.path().name])  # fmt: skip
         self.assertEqual(archive.path().parent.stat().st_mode & 0o077, 0)
 
+    def test_from_java_25_on_it_is_an_aot_cache(self) -> None:
+        for version, option in ((24, "SharedArchiveFile"), (25, "AOTCache"), (26, "AOTCache")):
+            with self.subTest(version=version):
+                archive = self.archive(self.WRITES_AN_ARCHIVE, version)
+                archive.make()
+                self.assertIn(f"-XX:{option}={archive.path()}", archive.command())
+
     def test_a_java_that_writes_none_is_told_and_leaves_nothing(self) -> None:
         archive = self.archive("sys.exit(3)")
         archive.make_when_quiet(lambda: True)
@@ -125,9 +133,9 @@ class MakingTest(ShimTestCase):
 
     def test_another_virtual_machine_gets_no_flags_of_hotspots(self) -> None:
         archive = self.archive("")
-        release = self.folder / "java" / "release"
+        release = self.folder / "java-17" / "release"
         release.write_text(release.read_text() + 'JVM_VARIANT="Openj9"\n')
-        java = str(self.folder / "java" / "bin" / "java")
+        java = str(self.folder / "java-17" / "bin" / "java")
         expected = [java, "-Xmx256m", "-jar", str(self.jar), "serve"]
         self.assertEqual(archive.command(), expected)
 
@@ -137,7 +145,7 @@ class MakingTest(ShimTestCase):
         os.utime(self.jar, (1, 1))
         second = archive.path()
         self.assertNotEqual(first, second)
-        (self.folder / "java" / "lib" / "modules").write_bytes(b"newer")
+        (self.folder / "java-17" / "lib" / "modules").write_bytes(b"newer")
         self.assertNotIn(archive.path(), (first, second))
 
     def test_what_was_not_used_for_long_is_removed(self) -> None:
