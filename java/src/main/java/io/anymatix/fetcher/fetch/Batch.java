@@ -38,9 +38,10 @@ import org.jspecify.annotations.Nullable;
  * Several files that one caller waits for; one object brings them once.
  *
  * <p>In this order: what is on the disk, and how long the rest is; whether all of it fits; then the
- * files, several at a time. Only small ones that are needed in any case are stored as soon as they
- * come with the answer that tells their length. One that fails stops no other. At the end, if every
- * file is there that is not optional, the marker. Progress may be looked at from any thread.
+ * files, several at a time. Only where many small ones and nothing else came with the answers that
+ * tell the lengths, further ones are stored as they come. One that fails stops no other. At the
+ * end, if every file is there that is not optional, the marker. Progress may be looked at from any
+ * thread.
  */
 public final class Batch {
   /** Files at most: each is held in memory. */
@@ -76,6 +77,15 @@ public final class Batch {
 
   /** Then whoever waits for all lengths waits for too long, and a stop would lose too much. */
   private volatile boolean smallFilesComeSlowly;
+
+  /** Whether there is a file whose length is not known, or takes more than a little room. */
+  private volatile boolean mayNotFit;
+
+  /** How many files came whole with the answer that describes them. */
+  private final AtomicInteger held = new AtomicInteger();
+
+  /** Which of them were stored before all lengths were known; each is written by one thread. */
+  private final boolean[] storedAtOnce;
 
   /** Guarded by this: ended files that no report has told of yet, and whose turn it is. */
   private final Deque<Integer> untold = new ArrayDeque<>();
@@ -213,6 +223,7 @@ public final class Batch {
     this.lengths = new Long[items.size()];
     this.outlooks = new Outlook[items.size()];
     Arrays.fill(outlooks, Outlook.UNKNOWN);
+    this.storedAtOnce = new boolean[items.size()];
     this.left = new AtomicInteger(items.size());
     if (items.isEmpty() || items.size() > MOST_FILES) {
       throw new InvalidParamsException(
@@ -294,8 +305,8 @@ public final class Batch {
   }
 
   /**
-   * Finds out how long the files are, and stores those that come with the answer, if they are
-   * needed in any case: to wait for the other answers would take as long again.
+   * Finds out how long the files are. Of a batch that seems to have small files alone, which come
+   * with the answer, it stores them meanwhile: to do so afterwards would take as long again.
    */
   private void askAhead(Lineup files, @Nullable Order[] missing) {
     forEachFile(
@@ -310,17 +321,20 @@ public final class Batch {
               fetcher.outlook(
                   order, mayReceive ? SMALL_FILE_PATIENCE : Duration.ZERO, cancellation);
           boolean tookLong = System.nanoTime() - startedNanos > SMALL_FILE_PATIENCE.toNanos();
-          smallFilesComeSlowly |= tookLong && isSmall(outlook) && !outlook.holdsFile();
+          if (tookLong && isSmall(outlook) && !outlook.holdsFile()) {
+            smallFilesComeSlowly = true;
+          }
           outlooks[i] = outlook;
           lengths[i] = outlook.lengthBytes();
-          if (isStoredAtOnce(i)) {
+          if (!outlook.holdsFile()) {
+            mayNotFit = true;
+          } else if (held.incrementAndGet() > LOOKS_AT_A_TIME
+              && !mayNotFit
+              && !items.get(i).optional()) {
+            storedAtOnce[i] = true;
             files.add(List.of(job(i)));
           }
         });
-  }
-
-  private boolean isStoredAtOnce(int i) {
-    return outlooks[i].holdsFile() && !items.get(i).optional();
   }
 
   /** How many small files are received at a time; the caller's number is meant for them, too. */
@@ -365,7 +379,9 @@ public final class Batch {
     try {
       look.at(i, worker);
     } catch (FetchException e) {
-      if (!e.retryable()) {
+      if (e.retryable()) {
+        mayNotFit = true;
+      } else {
         fetcher.history().ended(Fetcher.newId(), items.get(i).request(), e, Duration.ZERO);
         end(i, null, e);
       }
@@ -397,7 +413,7 @@ public final class Batch {
 
   /** Whether a file has neither ended nor been stored as it came. */
   private boolean isToBring(int i) {
-    return endings[i] == null && !isStoredAtOnce(i);
+    return endings[i] == null && !storedAtOnce[i];
   }
 
   private Lineup lineup(SpaceLedger.@Nullable Reservation[] reserved) {

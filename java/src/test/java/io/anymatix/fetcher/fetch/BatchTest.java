@@ -218,7 +218,7 @@ class BatchTest {
         List.of(
             item(depot.serve(0, free / 5 * 3).url()),
             item(depot.serve(1, free / 5 * 3).url()),
-            optional(depot.serve(2).url()));
+            item(depot.serve(2).url()));
     FetchException failure = assertThrows(FetchException.class, () -> batch(items, null).run());
     assertEquals(FailureKind.DISK_FULL, failure.kind());
     assertTrue(depot.server.requests().stream().noneMatch(Request::isForMore));
