@@ -306,7 +306,8 @@ public final class Batch {
 
   /**
    * Finds out how long the files are. Of a batch that seems to have small files alone, which come
-   * with the answer, it stores them meanwhile: to do so afterwards would take as long again.
+   * with the answer, it stores them meanwhile: to do so afterwards would take as long again. As
+   * many as are asked for at a time tell whether it is one.
    */
   private void askAhead(Lineup files, @Nullable Order[] missing) {
     forEachFile(

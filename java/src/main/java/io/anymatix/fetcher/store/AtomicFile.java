@@ -21,7 +21,6 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
 
 /** Replacing whole files, so that a reader or a power cut sees the old content or the new one. */
 final class AtomicFile {
@@ -168,10 +167,7 @@ final class AtomicFile {
   }
 
   /** Makes the names in a folder durable, where the platform can open one (not on Windows). */
-  static void forceFolder(@Nullable Path folder) {
-    if (folder == null) {
-      return;
-    }
+  static void forceFolder(Path folder) {
     try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
       channel.force(true);
     } catch (IOException e) {

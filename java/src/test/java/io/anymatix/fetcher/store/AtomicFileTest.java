@@ -128,7 +128,7 @@ class AtomicFileTest {
   }
 
   @Test
-  void aFolderThatIsGoneIsToldAfterOneMoreAttempt() {
+  void aFolderThatIsGoneIsTold() {
     Path gone = folder.resolve("gone").resolve("m");
     assertThrows(NoSuchFileException.class, () -> AtomicFile.replace(gone, "newer"));
   }

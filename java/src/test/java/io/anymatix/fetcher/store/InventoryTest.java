@@ -145,6 +145,19 @@ class InventoryTest {
     assertEquals(2500, inventory().parts().get(0).receivedBytes());
   }
 
+  @Test
+  void aCopyStaysAsLongAsAPart() throws Exception {
+    Path copy = folder.resolve("m_" + HASH + ".safetensors.1z9.tmp");
+    Path sidecar = folder.resolve(HASH + ".json.1z9.tmp");
+    for (Path file : List.of(copy, sidecar)) {
+      Files.writeString(file, "{}");
+      Files.setLastModifiedTime(file, FileTime.from(Instant.now().minus(Duration.ofDays(1))));
+    }
+    assertEquals(
+        List.of(sidecar), collect(inventory()).items().stream().map(i -> i.path()).toList());
+    assertTrue(Files.exists(copy), "it may be being hashed");
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {
