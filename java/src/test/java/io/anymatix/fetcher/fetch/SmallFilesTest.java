@@ -369,16 +369,19 @@ class SmallFilesTest {
     Depot.await(() -> download.snapshot().receivedBytes() >= MIB / 2, "half a MiB is there");
     download.cancel();
     assertThrows(Exception.class, () -> running.get(10, TimeUnit.SECONDS));
+    Depot.await(() -> fetcher.activity().active() == 0, "the download has ended");
     gate.open();
     int before = depot.server.requests().size();
     FetchResult result = fetch(url);
     assertEquals(Outcome.RESUMED, result.outcome());
+    // What the cancelled download had sent may reach the server only now, before this look.
     List<String> ranges =
         depot.server.requests().stream()
             .skip(before)
             .map(request -> String.valueOf(request.header("Range")))
+            .dropWhile(range -> !range.equals("bytes=0-0"))
             .toList();
-    assertEquals("bytes=0-0", ranges.get(0));
+    assertFalse(ranges.isEmpty());
     assertTrue(ranges.stream().skip(1).noneMatch(r -> r.startsWith("bytes=0-")), ranges + "");
   }
 
