@@ -149,7 +149,8 @@ class RangeServer:
             handler.close_connection = True
 
     def _send(self, handler: BaseHTTPRequestHandler, path: str, body: memoryview) -> None:
-        hold = self._holds.get(path)
+        # What asks for a single byte looks whether the file is still the same, and holds up nobody.
+        hold = self._holds.get(path) if len(body) > 1 else None
         pause = threading.Event()
         for start in range(0, len(body), _CHUNK_BYTES):
             chunk = body[start : start + _CHUNK_BYTES]

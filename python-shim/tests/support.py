@@ -151,6 +151,8 @@ class ShimTestCase(unittest.TestCase):
         self.fetching = part_of_pack(self.pack, "fetching")
         self.comfyui = part_of_pack(self.pack, "comfyui")
         self.sidecar = part_of_pack(self.pack, "sidecar")
+        # No test is slow enough for a class archive to be made in its midst.
+        part_of_pack(self.pack, "launch")._QUIET_SECONDS = 3600.0
 
     def sidecar_process(self, **options: Any) -> Any:
         """A sidecar process of the pack, closed at the end of the test."""

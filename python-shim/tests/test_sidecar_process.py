@@ -138,10 +138,23 @@ class SidecarProcessTest(ShimTestCase):
         with self.assertRaises(self.sidecar.SidecarError):
             process.request("fetch", {}, settings=lambda: settings, on_update=never_stop)
 
+    def silent_once_answered(self, process: Any, seconds: float) -> Any:
+        """Shortens the patience of each process that has answered: a start may take its time."""
+
+        def shorten(progress: Any) -> None:
+            jvm = process._live_jvm()
+            if jvm is not None and jvm.has_answered:
+                jvm._silence_seconds = seconds
+
+        return shorten
+
     def test_a_process_that_falls_silent_is_replaced_a_few_times_only(self) -> None:
-        process = self.process(ANSWER_ONCE_THEN + HANG, silence_seconds=0.3)
-        message = self.failure(process)
-        self.assertIn("did not answer for 0.3 seconds, 4 times in one request", message)
+        process = self.process(ANSWER_ONCE_THEN + HANG)
+        with self.assertRaises(self.sidecar.SidecarError) as failed:
+            self.ask(process, on_update=self.silent_once_answered(process, 0.3))
+        self.assertIn(
+            "did not answer for 0.3 seconds, 4 times in one request", str(failed.exception)
+        )
 
     def test_a_slow_request_is_no_silence_while_pings_are_answered(self) -> None:
         slow = """
@@ -156,7 +169,9 @@ class SidecarProcessTest(ShimTestCase):
                 if pings == 4:
                     print(json.dumps({"id": fetch, "result": "done"}), flush=True)
             """
-        self.assertEqual(self.ask(self.process(slow, silence_seconds=0.6)), "done")
+        process = self.process(slow)
+        patience = self.silent_once_answered(process, 1.0)
+        self.assertEqual(self.ask(process, on_update=patience), "done")
 
     def test_a_process_that_dies_in_each_attempt_is_given_up(self) -> None:
         process = self.process(ANSWER_ONCE_THEN + "os.kill(os.getpid(), signal.SIGKILL)")
@@ -335,7 +350,7 @@ class SidecarProcessTest(ShimTestCase):
 
         with self.assertRaises(KeyError):
             self.ask(process, on_update=stop_once_asked)
-        self.assertLess(time.monotonic() - raised_at[0], 1.5)
+        self.assertLess(time.monotonic() - raised_at[0], 5.0)
 
     def test_stop_is_heard_while_the_process_starts(self) -> None:
         process = self.process(HANG)
@@ -346,7 +361,7 @@ class SidecarProcessTest(ShimTestCase):
         started = time.monotonic()
         with self.assertRaises(KeyError):
             self.ask(process, on_update=stop)
-        self.assertLess(time.monotonic() - started, 2.0)
+        self.assertLess(time.monotonic() - started, 5.0)
 
     def test_a_flood_on_stderr_is_cut_short_and_blocks_nothing(self) -> None:
         flood = "for n in range(200_000): print('INFO  chatter', n, file=sys.stderr)"

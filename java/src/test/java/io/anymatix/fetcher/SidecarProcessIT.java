@@ -176,7 +176,7 @@ class SidecarProcessIT {
       sidecar.notify("$/cancelRequest", Map.of("id", "the id"));
       JsonNode answer = response.get(CANCEL_LIMIT_SECONDS, TimeUnit.SECONDS);
       assertEquals(CANCELLED, answer.path("error").path("code").asInt(), answer.toString());
-      server.awaitNoConnections();
+      server.awaitNoRequestInFlight();
       assertIncomplete();
 
       server.limitRate(UNLIMITED_BYTES_PER_SECOND);
@@ -264,6 +264,7 @@ class SidecarProcessIT {
         var unused = sidecar.call("fetch", checkpointWithProgress(url));
         // Seven seconds at that rate: longer than the journal lags behind.
         sidecar.awaitProgress("bar", e -> e.path("receivedBytes").asLong() > 56 * MIB);
+        server.awaitConcurrentRequests(16);
         sidecar.kill9();
         sidecar.awaitExit(END_LIMIT);
       }
@@ -305,6 +306,7 @@ class SidecarProcessIT {
         parent.getOutputStream().write(request.getBytes(StandardCharsets.UTF_8));
         parent.getOutputStream().flush();
         server.awaitBytesSent(8 * MIB);
+        server.awaitConcurrentRequests(16);
         children = parent.descendants().toList();
         assertEquals(1, children.size(), "processes below the shell");
         ProcessHandle child = children.get(0);
@@ -407,6 +409,7 @@ class SidecarProcessIT {
     server.limitRate(8 * MIB);
     CompletableFuture<JsonNode> response = sidecar.callAs(id, "fetch", checkpointWithProgress(url));
     sidecar.awaitProgress("bar", e -> e.path("receivedBytes").asLong() > 8 * MIB);
+    server.awaitConcurrentRequests(16);
     return response;
   }
 

@@ -57,6 +57,7 @@ class SoakIT {
 
   private static final int SEND_BUFFER_BYTES = 16 * 1024;
   private static final Duration LOOK_INTERVAL = Duration.ofMillis(5);
+  private static final Duration TIME_TO_READ = Duration.ofMillis(100);
   private static final Duration ROUND_PATIENCE = Duration.ofSeconds(60);
   private static final TestCertificates CERTIFICATES = TestCertificates.forHosts();
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -198,6 +199,9 @@ class SoakIT {
         awaitMomentToKill(served, content, answer, folder);
         // A process takes a while to die; what its system still takes in then is nobody's.
         sentToEach.add(served.sentAfter(requestsBefore));
+        if (!answer.isDone() && served.sentBytes() < content.lengthBytes()) {
+          LockSupport.parkNanos(TIME_TO_READ.toNanos()); // sent is not received
+        }
         sidecar.kill9();
         sidecar.awaitExit(ROUND_PATIENCE);
       }

@@ -147,17 +147,24 @@ class TwoProcessesIT {
   @Test
   void theSecondGoesOnWhereTheFirstWasKilled() throws Exception {
     Content content = Content.safetensors(SEED, 24 * MIB);
-    String url = server.serve("/m.safetensors", content).url();
-    server.limitRate(8 * MIB);
+    Gate gate = new Gate();
+    String url =
+        server
+            .serve("/m.safetensors", content)
+            .when(Request::isForMore, Fault.freezesAfter(900_000, gate))
+            .url();
     try (SidecarProcess first = start();
         SidecarProcess second = start()) {
-      var unused = fetch(first, url, "t");
+      var unused =
+          first.call(
+              "fetch",
+              Map.of("url", url, "type", "checkpoint", "progressToken", "t", "connections", 8));
       first.awaitProgress("t", value -> value.path("receivedBytes").asLong() > 4 * MIB);
       CompletableFuture<JsonNode> waiting = fetch(second, url, "t");
       second.awaitProgress("t", value -> value.path("phase").asText().equals("waiting"));
       first.kill9();
       first.awaitExit(Duration.ofSeconds(10));
-      server.limitRate(8 * Content.GIB);
+      gate.open();
       JsonNode result = result(waiting);
       assertEquals("resumed", result.path("outcome").asText(), result.toString());
       assertTrue(result.path("bytesReused").asLong() > 4 * MIB, result.toString());

@@ -31,7 +31,7 @@ final class Demo {
   private static final String INDENT = "   ";
 
   /** The share of a file after whose arrival the sidecar process is killed. */
-  private static final double KILLED_AT = 0.7;
+  private static final double KILLED_AT = 0.5;
 
   /**
    * How much is moved.

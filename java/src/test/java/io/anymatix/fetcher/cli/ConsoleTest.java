@@ -94,7 +94,7 @@ class ConsoleTest {
   @Test
   void lineThatEndsInAnAmpersandIsNotWaitedFor() throws Exception {
     try (ByteRangeServer server = ByteRangeServer.start()) {
-      String url = server.serve("/m.safetensors", Content.safetensors(2, 2 * Content.MIB)).url();
+      String url = server.serve("/m.safetensors", Content.safetensors(2, 6 * Content.MIB)).url();
       server.limitRate(2 * Content.MIB);
       assertTrue(script(true, "fetch " + url + " type=lora &", "ping"), text());
     }

@@ -25,7 +25,7 @@ class DemoTest {
   void everythingThatTheDemoClaimsHolds() throws Exception {
     StringWriter shown = new StringWriter();
     Screen screen = Screen.plain(new PrintWriter(shown));
-    boolean held = new Demo(screen, new Demo.Sizes(24 * MB, 48 * MB, 2 * MB, MB)).run(folder);
+    boolean held = new Demo(screen, new Demo.Sizes(24 * MB, 96 * MB, 2 * MB, MB)).run(folder);
     assertTrue(held, shown.toString());
     assertTrue(shown.toString().contains("The server counted 0 requests."), shown.toString());
     assertFalse(shown.toString().contains("\u001b"), "no control characters without a terminal");

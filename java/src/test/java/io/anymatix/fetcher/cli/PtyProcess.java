@@ -78,6 +78,18 @@ final class PtyProcess implements AutoCloseable {
     }
   }
 
+  /** Waits for texts behind the one that was waited for before, whichever comes first. */
+  void awaitAll(String... texts) throws InterruptedException {
+    int from = seen;
+    int end = from;
+    for (String text : texts) {
+      seen = from;
+      await(text);
+      end = Math.max(end, seen);
+    }
+    seen = end;
+  }
+
   /** All that was written so far, with control sequences. */
   String written() {
     synchronized (screen) {

@@ -250,6 +250,24 @@ public final class ByteRangeServer implements AutoCloseable {
     await("the end of all connections", connections::isEmpty);
   }
 
+  /**
+   * Waits until no request is in flight; idle connections may stay open.
+   *
+   * @throws AssertionError if that takes more than 30 seconds
+   */
+  public void awaitNoRequestInFlight() throws InterruptedException {
+    await("the end of all requests", () -> inFlight == 0);
+  }
+
+  /**
+   * Waits until {@code count} requests have been in flight at one moment.
+   *
+   * @throws AssertionError if that takes more than 30 seconds
+   */
+  public void awaitConcurrentRequests(int count) throws InterruptedException {
+    await(count + " requests at once", () -> maxInFlight >= count);
+  }
+
   private void await(String what, BooleanSupplier condition) throws InterruptedException {
     long left = PATIENCE.toNanos();
     lock.lock();
