@@ -62,6 +62,7 @@ public final class Batch {
   private final Fetcher fetcher;
   private final List<Item> items;
   private final Options options;
+  private final Duration smallFilePatience;
   private final Cancellation cancellation = new Cancellation();
   private final Ending[] endings;
   private final @Nullable Long[] lengths;
@@ -215,10 +216,16 @@ public final class Batch {
    * @throws InvalidParamsException if there are none, or too many
    */
   public Batch(Fetcher fetcher, List<Item> items, Options options) {
+    this(fetcher, items, options, SMALL_FILE_PATIENCE);
+  }
+
+  /** With another patience for small files, so that what they cost does not depend on time. */
+  Batch(Fetcher fetcher, List<Item> items, Options options, Duration smallFilePatience) {
     this.fetcher = fetcher;
     this.items =
         options.asNamed() ? items.stream().map(Item::asNamed).toList() : List.copyOf(items);
     this.options = options;
+    this.smallFilePatience = smallFilePatience;
     this.endings = new Ending[items.size()];
     this.lengths = new Long[items.size()];
     this.outlooks = new Outlook[items.size()];
@@ -319,9 +326,8 @@ public final class Batch {
           boolean mayReceive = worker < mostReceived() && !smallFilesComeSlowly;
           long startedNanos = System.nanoTime();
           Outlook outlook =
-              fetcher.outlook(
-                  order, mayReceive ? SMALL_FILE_PATIENCE : Duration.ZERO, cancellation);
-          boolean tookLong = System.nanoTime() - startedNanos > SMALL_FILE_PATIENCE.toNanos();
+              fetcher.outlook(order, mayReceive ? smallFilePatience : Duration.ZERO, cancellation);
+          boolean tookLong = System.nanoTime() - startedNanos > smallFilePatience.toNanos();
           if (tookLong && isSmall(outlook) && !outlook.holdsFile()) {
             smallFilesComeSlowly = true;
           }

@@ -34,10 +34,11 @@ class ConfinementTest {
       Gate gate = new Gate();
       String url = depot.serve(1).when(Request::isForContent, Fault.freezesAfter(1000, gate)).url();
       Fetcher fetcher = depot.fetcher();
+      Download download = new Download();
       CompletableFuture<FetchResult> running =
-          CompletableFuture.supplyAsync(() -> fetcher.fetch(Depot.vae(url), new Download()));
-      gate.awaitArrivals(1);
-      Depot.await(() -> Files.exists(depot.vaeFolder()), "the part has its folder");
+          CompletableFuture.supplyAsync(() -> fetcher.fetch(Depot.vae(url), download));
+      // The folder is there before the part is; bytes are received once that is open.
+      Depot.await(() -> download.snapshot().receivedBytes() == 1000, "the first bytes have come");
       Path elsewhere = Files.move(depot.vaeFolder(), folder.resolve("elsewhere"));
       Files.createSymbolicLink(depot.vaeFolder(), elsewhere);
       gate.open();

@@ -56,7 +56,6 @@ class DownloadQueueTest {
 
   @AfterEach
   void close() throws Exception {
-    gate.open();
     depot.close();
   }
 
@@ -78,8 +77,12 @@ class DownloadQueueTest {
 
   /** Adds a file whose bytes come when the gate is open. */
   private String gated(int number) {
+    return gated(number, 0);
+  }
+
+  private String gated(int number, int priority) {
     return queue.enqueue(
-        vae(depot.serve(number).when(Request::isForContent, Fault.waitsFor(gate)).url()), 0);
+        vae(depot.serve(number).when(Request::isForContent, Fault.waitsFor(gate)).url()), priority);
   }
 
   private List<String> waiting() {
@@ -325,8 +328,8 @@ class DownloadQueueTest {
     filesAtATime(1);
     String first = gated(0);
     gate.awaitArrivals(1);
-    String low = queue.enqueue(vae(depot.serve(1).url()), -1);
-    String high = queue.enqueue(vae(depot.serve(2).url()), 7);
+    String low = gated(1, -1);
+    String high = gated(2, 7);
     queue.pause(null);
     endProcess();
     startProcess();

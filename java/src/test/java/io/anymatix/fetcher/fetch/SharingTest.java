@@ -4,12 +4,14 @@ import static io.anymatix.fetcher.testing.Content.MIB;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.anymatix.fetcher.config.Config;
 import io.anymatix.fetcher.testing.Fault;
 import io.anymatix.fetcher.testing.Gate;
 import io.anymatix.fetcher.testing.Request;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -61,7 +63,7 @@ class SharingTest {
         "8 MB were received");
     double ratio = (double) (received(wide) - wideBefore) / (received(narrow) - narrowBefore);
     // What is fair is measured elsewhere on a clock driven by hand; unfair would be 16.
-    assertTrue(ratio > 0.5 && ratio < 2, "wide to narrow: " + ratio);
+    assertTrue(ratio > 0.25 && ratio < 4, "wide to narrow: " + ratio);
     fetcher.setOptions(new Fetcher.OptionsRequest(0L, null, null, null));
     for (CompletableFuture<FetchResult> each : running) {
       each.get(30, TimeUnit.SECONDS);
@@ -80,28 +82,36 @@ class SharingTest {
 
   @Test
   void allFilesTogetherStayWithinTheConnectionsOfTheProcess() throws Exception {
-    Fetcher fetcher = depot.fetcher();
     Gate gate = new Gate();
     List<Batch.Item> items = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      String url = depot.serve(i, 34 * MIB).when(Request::isForMore, Fault.waitsFor(gate)).url();
-      // Two hosts, since one alone is never asked for more than 32.
-      String host = i % 2 == 0 ? "127.0.0.1" : "localhost";
-      items.add(new Batch.Item(withConnections(url.replace("127.0.0.1", host), 32), false));
+      depot.serve(i, 34 * MIB).when(Request::isForMore, Fault.waitsFor(gate));
+      // A host for each, since one alone is never asked for more than 32, whoever wants it.
+      String url = depot.server.url("host" + i + ".test", "/m" + i + ".safetensors");
+      items.add(new Batch.Item(withConnections(url, 32), false));
     }
-    Batch batch = new Batch(fetcher, items, new Batch.Options(null, false, 6, false, false));
-    CompletableFuture<Batch.Result> running = CompletableFuture.supplyAsync(batch::run);
-    gate.awaitArrivals(64);
-    Depot.await(
-        () -> batch.running().stream().filter(f -> f.progress().connections() > 0).count() == 6,
-        "every file has a connection");
-    // One that is given up for a file that joined is missing until that file has asked.
-    Depot.await(() -> depot.server.requestsInFlight() >= 64, "all connections are in use");
-    int open = depot.server.requestsInFlight();
-    // The first may have taken all before the last joined, which has one all the same.
-    assertTrue(open <= 64 + 5, open + " requests at a time");
-    gate.open();
-    assertTrue(running.get(50, TimeUnit.SECONDS).ok());
-    assertEquals(6, batch.endedFiles());
+    Config config =
+        Config.builder()
+            .modelsDir(depot.models)
+            .allowHttp(true)
+            .allowPrivateHosts(true)
+            .connectTo(List.of(depot.server.connectTo()))
+            .build();
+    try (Fetcher fetcher = new Fetcher(config, Map.of())) {
+      Batch batch = new Batch(fetcher, items, new Batch.Options(null, false, 6, false, false));
+      CompletableFuture<Batch.Result> running = CompletableFuture.supplyAsync(batch::run);
+      gate.awaitArrivals(64);
+      Depot.await(
+          () -> batch.running().stream().filter(f -> f.progress().connections() > 0).count() == 6,
+          "every file has a connection");
+      // One that is given up for a file that joined is missing until that file has asked.
+      Depot.await(() -> depot.server.requestsInFlight() >= 64, "all connections are in use");
+      int open = depot.server.requestsInFlight();
+      // The first may have taken all before the last joined, which has one all the same.
+      assertTrue(open <= 64 + 5, open + " requests at a time");
+      gate.open();
+      assertTrue(running.get(50, TimeUnit.SECONDS).ok());
+      assertEquals(6, batch.endedFiles());
+    }
   }
 }
