@@ -51,12 +51,12 @@ class CredentialsTest {
     "CIVITAI_TOKEN, CIVIT_TOKEN, CIVITAI",
   })
   void theVariableThatTheSitesOwnToolsReadFirstCounts(String first, String second, Site site) {
-    environment.put(second, "second");
-    assertEquals("Bearer second", token(site));
+    environment.put(second, "tokenSecond");
+    assertEquals("Bearer tokenSecond", token(site));
     environment.put(first, " first\n");
     assertEquals("Bearer first", token(site));
     environment.put(first, "  ");
-    assertEquals("Bearer second", token(site));
+    assertEquals("Bearer tokenSecond", token(site));
   }
 
   @Test
@@ -88,11 +88,11 @@ class CredentialsTest {
 
   @Test
   void theTokenFileIsWhereTheSitesOwnToolPutsIt() throws Exception {
-    write(".cache/huggingface/token", "default");
+    write(".cache/huggingface/token", "tokenDefault");
     write("xdg/huggingface/token", "xdg");
     write("hf/token", "home");
     write("named", "named");
-    assertEquals("Bearer default", token(Site.HUGGING_FACE));
+    assertEquals("Bearer tokenDefault", token(Site.HUGGING_FACE));
     environment.put("XDG_CACHE_HOME", home.resolve("xdg").toString());
     assertEquals("Bearer xdg", token(Site.HUGGING_FACE));
     environment.put("HF_HOME", "~/hf");

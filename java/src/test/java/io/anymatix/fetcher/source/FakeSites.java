@@ -115,7 +115,7 @@ final class FakeSites implements AutoCloseable {
         .connectTo(connectTo)
         .certificates(List.of(certificates.caFile()))
         .maxConnections(8)
-        .stallTimeout(Duration.ofSeconds(10));
+        .stallTimeout(Duration.ofSeconds(40));
   }
 
   @Override

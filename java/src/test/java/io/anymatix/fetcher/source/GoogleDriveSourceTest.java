@@ -396,9 +396,10 @@ class GoogleDriveSourceTest extends SourceContract {
         .with(links.demand(over), Fault.header("Content-Disposition", NAMED));
     FetchResult result = fetch(link());
     assertHolds(large, result);
-    assertTrue(links.issued() >= 3, links.issued() + " addresses");
+    assertFalse(result.startedOver(), "what was received is kept");
+    assertTrue(links.issued() >= 2, links.issued() + " addresses");
     assertTrue(
-        result.bytesTransferred() < large.lengthBytes() + 1024 * 1024,
+        result.bytesTransferred() < large.lengthBytes() * 3 / 2,
         result.bytesTransferred() + " bytes for one file");
   }
 

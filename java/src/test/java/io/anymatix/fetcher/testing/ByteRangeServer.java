@@ -302,10 +302,11 @@ public final class ByteRangeServer implements AutoCloseable {
   public void close() {
     closed = true;
     closeQuietly(listener);
-    Collection<Connection> open = locked(() -> List.copyOf(connections));
-    open.forEach(Connection::abort);
     try {
+      // First, since what it has accepted by then is to end as well.
       acceptor.join(PATIENCE.toMillis());
+      Collection<Connection> open = locked(() -> List.copyOf(connections));
+      open.forEach(Connection::abort);
       for (Connection connection : open) {
         connection.thread.join(PATIENCE.toMillis());
         if (connection.thread.isAlive()) {
