@@ -1,6 +1,7 @@
 package io.anymatix.fetcher.fetch;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.anymatix.fetcher.config.HomeFolder;
@@ -196,7 +197,12 @@ final class QueueFile implements AutoCloseable {
       }
       return content.entries().stream().filter(QueueFile::isWhole).toList();
     } catch (IOException e) {
-      log.warn("{} is put aside as {}: {}", file, CORRUPT, e.getMessage());
+      // Jackson's own words name its settings and the source that it was told not to show.
+      String reason =
+          e instanceof JsonProcessingException json && json.getLocation() != null
+              ? "it is not as it was written (" + json.getLocation().offsetDescription() + ")"
+              : e.getMessage();
+      log.warn("{} is put aside as {}: {}", file, CORRUPT, reason);
       Files.move(file, file.resolveSibling(CORRUPT), StandardCopyOption.REPLACE_EXISTING);
       return List.of();
     }
