@@ -20,6 +20,9 @@ import io.anymatix.fetcher.testing.Http2RangeServer;
 import io.anymatix.fetcher.testing.Reply;
 import io.anymatix.fetcher.testing.Request;
 import io.anymatix.fetcher.testing.TestCertificates;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.List;
@@ -273,10 +276,14 @@ class ThroughProxyTest {
 
   @Test
   void aProxyThatIsNotThereIsNamed() throws Exception {
-    int port;
-    try (ForwardProxy gone = ForwardProxy.start()) {
-      port = gone.port();
+    // Bound and not listening: nobody else gets the port meanwhile.
+    try (Socket held = new Socket()) {
+      held.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+      assertTheProxyIsNamed(held.getLocalPort());
     }
+  }
+
+  private void assertTheProxyIsNamed(int port) throws Exception {
     Names names = noNames();
     for (String scheme : List.of("http", "https", "socks5h")) {
       try (RemoteReader reader = reader("HTTPS_PROXY", scheme + "://127.0.0.1:" + port, names)) {

@@ -52,6 +52,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -668,7 +669,7 @@ class CivitaiSourceTest extends SourceContract {
           CompletableFuture.supplyAsync(() -> fetcher.fetch(request(link()), download));
       Progress seen = download.snapshot();
       while (seen.phase() != Progress.Phase.WAITING && !running.isDone()) {
-        Thread.onSpinWait();
+        LockSupport.parkNanos(1_000_000);
         seen = download.snapshot();
       }
       assertTrue(String.valueOf(seen.reason()).contains("unusual download volume"), "" + seen);

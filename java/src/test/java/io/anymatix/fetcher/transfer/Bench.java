@@ -20,6 +20,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -149,8 +150,29 @@ public final class Bench implements AutoCloseable {
     assertEquals(content.sha256(), result.sha256());
   }
 
+  /** Waits until that much has been written, or the download has ended. */
+  public static void awaitReceived(
+      Download download, CompletableFuture<FetchResult> running, long bytes) {
+    while (download.snapshot().receivedBytes() < bytes && !running.isDone()) {
+      LockSupport.parkNanos(1_000_000);
+    }
+  }
+
+  /** Waits until nothing is being fetched: a cancelled download ends somewhat after its caller. */
+  public void awaitEnd() {
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    while (!fetcher.activity().equals(Fetcher.Activity.NONE)) {
+      if (System.nanoTime() - end > 0) {
+        throw new AssertionError("a download does not end: " + fetcher.activity());
+      }
+      LockSupport.parkNanos(1_000_000);
+    }
+  }
+
+  /** Waits longer than a process would, so that nobody writes where a test looks or removes. */
   @Override
   public void close() {
     fetcher.close();
+    awaitEnd();
   }
 }

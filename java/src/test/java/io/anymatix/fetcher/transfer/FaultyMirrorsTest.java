@@ -8,6 +8,7 @@ import io.anymatix.fetcher.testing.ByteRangeServer;
 import io.anymatix.fetcher.testing.ByteRangeServer.Resource;
 import io.anymatix.fetcher.testing.Content;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 
@@ -51,7 +52,7 @@ class FaultyMirrorsTest extends FaultyServerTest {
     super.awaitNoConnections();
     // A connection that has brought its answer may be kept for the next one.
     while (mirror.requestsInFlight() > 0) {
-      Thread.onSpinWait();
+      LockSupport.parkNanos(1_000_000);
     }
   }
 }

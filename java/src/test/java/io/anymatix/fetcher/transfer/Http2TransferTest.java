@@ -22,7 +22,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -125,7 +124,8 @@ class Http2TransferTest {
       FetchResult result = bench.fetch(server.url("/m.bin"), 8, new Download());
       Bench.assertHolds(CONTENT, result);
       assertEquals(8, never.arrivals(), "frozen streams");
-      assertTrue(result.retries() >= 8, result.retries() + " retries");
+      // One that froze late may have been relieved by another.
+      assertTrue(result.retries() >= 7, result.retries() + " retries");
       assertLittleTwice(result);
     }
   }
@@ -183,10 +183,10 @@ class Http2TransferTest {
       limit(bench, MIB);
       Download download = new Download();
       CompletableFuture<FetchResult> running = bench.start(server.url("/m.bin"), download);
-      server.awaitRequests(17);
-      awaitReceived(download, running, MIB / 2);
+      server.awaitRequests(16); // the opening and fifteen more: all connections are in use
+      Bench.awaitReceived(download, running, MIB / 2);
       download.cancel();
-      Bench.failure(running, CancelledException.class, Duration.ofSeconds(1));
+      Bench.failure(running, CancelledException.class, Duration.ofSeconds(10));
       server.awaitNoRequestInFlight();
       limit(bench, 0);
       FetchResult result = bench.fetch(server.url("/m.bin"));
@@ -198,11 +198,11 @@ class Http2TransferTest {
   @Test
   void aLimitOfOurOwnIsNotTakenForAStall() throws Exception {
     // One buffer of each connection takes more than two time-outs at this rate.
-    try (Bench bench = bench(Duration.ofMillis(1500))) {
-      limit(bench, 300_000);
+    try (Bench bench = bench(Duration.ofSeconds(2))) {
+      limit(bench, 250_000);
       Download download = new Download();
       CompletableFuture<FetchResult> running = bench.start(server.url("/m.bin"), 2, download);
-      awaitReceived(download, running, 2_000_000);
+      Bench.awaitReceived(download, running, 2_000_000);
       limit(bench, 0);
       FetchResult result = Bench.result(running);
       Bench.assertHolds(CONTENT, result);
@@ -240,12 +240,5 @@ class Http2TransferTest {
 
   private static void limit(Bench bench, long bytesPerSecond) {
     bench.fetcher().setOptions(new Fetcher.OptionsRequest(bytesPerSecond, null, null, null));
-  }
-
-  private static void awaitReceived(
-      Download download, CompletableFuture<FetchResult> running, long bytes) {
-    while (download.snapshot().receivedBytes() < bytes && !running.isDone()) {
-      LockSupport.parkNanos(1_000_000);
-    }
   }
 }

@@ -74,9 +74,7 @@ class ResumeTest {
       Download download = new Download();
       CompletableFuture<FetchResult> running = bench.start(resource.url(), 16, download);
       gate.awaitArrivals(16);
-      while (download.snapshot().receivedBytes() < FIRST_PIECE + 16 * RECEIVED_EACH) {
-        Thread.onSpinWait();
-      }
+      Bench.awaitReceived(download, running, FIRST_PIECE + 16 * RECEIVED_EACH);
       copyFolder();
       download.cancel();
       Bench.failure(running, CancelledException.class, Duration.ofSeconds(5));
@@ -202,7 +200,7 @@ class ResumeTest {
 
   @Test
   void cancelledThreeTimesItStillEndsWithTheRightBytes() throws Exception {
-    server.limitRate(40 * MIB);
+    server.limitRate(16 * MIB);
     for (long reached = 8; reached <= 24; reached += 8) {
       try (Bench bench = Bench.on(after, Duration.ofSeconds(20))) {
         Download download = new Download();
@@ -231,9 +229,7 @@ class ResumeTest {
       Download download = new Download();
       CompletableFuture<FetchResult> running = bench.start(resource.url(), 1, download);
       gate.awaitArrivals(1);
-      while (download.snapshot().receivedBytes() < 3 * MIB) {
-        Thread.onSpinWait();
-      }
+      Bench.awaitReceived(download, running, 3 * MIB);
       // On a volume where locks are not kept another process begins the same part, and dies.
       Path part = bench.part(resource.url(), "m", ".bin");
       Path journal = part.resolveSibling(part.getFileName() + ".segments");
