@@ -37,6 +37,11 @@ public final class PendingMetadata {
     return fileId;
   }
 
+  /** Whether anything was told, or may yet be. */
+  public boolean mayBeTold() {
+    return !told.isCompletedExceptionally();
+  }
+
   /**
    * Waits for what the source tells until it is there or can not be had.
    *

@@ -544,11 +544,15 @@ final class FileFetch {
     work.phase = Phase.FETCHING;
     Transfer.Result transferred = content == null ? null : content.writeTo(part, work.counters);
     if (transferred == null) {
-      transferred =
+      List<Transfer.Mirror> mirrors = mirrors();
+      Transfer transfer =
           transfer(remote, part, budget)
-              .alsoFrom(mirrors(), order.wanted() != null || remote.sha256() != null)
-              .beginningWith(opening)
-              .run();
+              .alsoFrom(mirrors, order.wanted() != null || remote.sha256() != null)
+              .beginningWith(opening);
+      if (mirrors.isEmpty()) {
+        lookAtHead(transfer, part, name, remote);
+      }
+      transferred = transfer.run();
     }
     work.phase = Phase.VERIFYING;
     work.totalBytes = transferred.lengthBytes();
@@ -568,6 +572,29 @@ final class FileFetch {
     }
     verify(part, name, remote, stated, transferred);
     return new Proven(transferred, stated);
+  }
+
+  /**
+   * Ends a long download early if its first bytes speak against it. Where the source may vouch for
+   * any bytes the end decides.
+   */
+  private void lookAtHead(Transfer transfer, PartFile part, ModelFileName name, RemoteFile remote) {
+    Long length = remote.lengthBytes();
+    if (length == null
+        || remote.sha256() != null
+        || remote.metadata().mayBeTold()
+        || means.config().acceptAnyContent()) {
+      return;
+    }
+    transfer.lookingAtHead(
+        ContentCheck.HEAD_BYTES,
+        () -> {
+          try {
+            ContentCheck.checkHead(part, name, length);
+          } catch (FetchException e) {
+            throw e.at(remote.location().redacted());
+          }
+        });
   }
 
   /**

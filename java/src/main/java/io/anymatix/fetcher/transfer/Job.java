@@ -33,6 +33,7 @@ final class Job {
   final Executor executor;
 
   Replicas replicas;
+  HeadLook headLook = HeadLook.none();
   private final Replica source;
   private @Nullable Opening opening;
   private boolean http2;

@@ -122,6 +122,7 @@ final class RangeTier {
         assign();
         steer();
         checkpoints.takeIfDue();
+        job.headLook.takeIfDue(table);
         Duration pause = controller.isTrying() ? TRIAL_INTERVAL : RELIEF_INTERVAL;
         Lane lane = finished.poll(pause.toMillis(), TimeUnit.MILLISECONDS);
         if (lane != null && lane.worker != null) {

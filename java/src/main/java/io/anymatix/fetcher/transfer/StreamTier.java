@@ -101,6 +101,7 @@ final class StreamTier {
     requireOnDisk(buffer, position, checked, position + length);
     table.cover(position, position + length);
     checkpoints.takeIfDue();
+    job.headLook.takeIfDue(table);
   }
 
   private void requireOnDisk(byte[] buffer, long position, long first, long end) {

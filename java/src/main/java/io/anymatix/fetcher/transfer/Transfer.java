@@ -177,6 +177,19 @@ public final class Transfer {
   }
 
   /**
+   * Has the first bytes looked at as soon as they are there; not if any byte is an earlier
+   * attempt's, or the length is unknown.
+   *
+   * @param headBytes how many the look wants
+   * @param look throws if they speak against the whole: that ends the transfer, and nothing of it
+   *     is kept
+   */
+  public Transfer lookingAtHead(int headBytes, Runnable look) {
+    job.headLook = new HeadLook(headBytes, look);
+    return this;
+  }
+
+  /**
    * Runs until the part file holds every byte.
    *
    * @throws FetchException if it can't be brought; what was received is kept for a resume
@@ -185,6 +198,11 @@ public final class Transfer {
   public Result run() {
     try {
       return untilComplete();
+    } catch (FetchException failure) {
+      if (job.headLook.hasRefused()) {
+        job.part.discard();
+      }
+      throw failure;
     } finally {
       job.replicas.close();
     }
@@ -218,6 +236,9 @@ public final class Transfer {
   /** A file of known length: its bytes come in any order, from several answers. */
   private Result inSegments(long length) {
     List<CoveredRange> trusted = trusted(length);
+    if (!trusted.isEmpty()) {
+      job.headLook.leaveOut();
+    }
     SegmentTable table = new SegmentTable(length, trusted);
     job.part.requireSpace(table.missingBytes());
     job.part.begin(length, job.replicas.lead().identity(), trusted);
