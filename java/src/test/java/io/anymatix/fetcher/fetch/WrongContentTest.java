@@ -4,8 +4,10 @@ import static io.anymatix.fetcher.testing.Content.MIB;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.anymatix.fetcher.config.Config;
+import io.anymatix.fetcher.content.Sha256;
 import io.anymatix.fetcher.failure.FailureKind;
 import io.anymatix.fetcher.failure.FetchException;
 import io.anymatix.fetcher.testing.ByteRangeServer;
@@ -86,6 +88,25 @@ class WrongContentTest {
     FetchException failure = assertInstanceOf(FetchException.class, end.getCause());
     assertEquals(FailureKind.NOT_A_MODEL, failure.kind(), failure.getMessage());
     assertEquals(List.of(), filesInFolder());
+  }
+
+  @Test
+  void foundBytesAreNotJudgedByTheFirstOfThemSinceAHashMayShowThemWrong() throws Exception {
+    Content right = Content.safetensors(12, 24 * MIB);
+    String url = depot.server.serve("/m.safetensors", right).url();
+    Path part = depot.vaeFolder().resolve("m_" + Sha256.ofUtf8(url).hex() + ".safetensors.part");
+    Files.createDirectories(depot.vaeFolder());
+    // The last block of what is there is compared, and right.
+    right.overwritten(0, new byte[512]).writeTo(part, MIB);
+    Files.writeString(
+        part.resolveSibling(part.getFileName() + ".segments"),
+        "{\"size\": %d, \"segment_size\": %d, \"done\": {\"0\": %d}}\n"
+            .formatted(right.lengthBytes(), MIB, MIB));
+    FetchRequest request =
+        new FetchRequest(url, "vae", null, null, right.sha256(), null, null, null, null);
+    FetchResult result = depot.fetcher().fetch(request, new Download());
+    assertEquals(right.sha256(), result.sha256());
+    assertTrue(result.startedOver(), "what was found was wrong");
   }
 
   @Test

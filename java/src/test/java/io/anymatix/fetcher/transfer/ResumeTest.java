@@ -199,26 +199,6 @@ class ResumeTest {
   }
 
   @Test
-  void foundBytesAreNotJudgedByTheFirstOfThemSinceAHashMayShowThemWrong() throws Exception {
-    Content right = Content.safetensors(25, CONTENT.lengthBytes());
-    String url = server.serve("/n.safetensors", right).url();
-    try (Bench bench = Bench.on(after, Duration.ofSeconds(20))) {
-      Path part = bench.part(url, "n", ".safetensors");
-      CONTENT.writeTo(part, 2 * MIB);
-      Files.writeString(
-          part.resolveSibling(part.getFileName() + ".segments"),
-          "{\"size\": %d, \"segment_size\": %d, \"done\": {\"0\": %d}}\n"
-              .formatted(right.lengthBytes(), MIB, MIB));
-      Bench.assertHolds(right, bench.fetch(url, right.sha256()));
-    }
-    assertTrue(
-        server.requests("/n.safetensors").stream()
-            .anyMatch(
-                request -> String.valueOf(request.header("Range")).startsWith("bytes=1048576-")),
-        "what was found was gone on with");
-  }
-
-  @Test
   void cancelledThreeTimesItStillEndsWithTheRightBytes() throws Exception {
     server.limitRate(16 * MIB);
     for (long reached = 8; reached <= 24; reached += 8) {
